@@ -34,11 +34,22 @@ pub struct Sample {
 impl Sample {
     /// Reads the maps, without flows. They are opened again each time, since the agent may have replaced them.
     pub fn read(instance: &str) -> Result<Self, InspectError> {
-        let read = || {
+        consistently(instance, || {
             let at = Instant::now();
             Ok(Self { at, snapshot: Snapshot::read(instance)?, counters: read_counters(instance)?, tracked: None })
-        };
-        let folder = PinFolder::new(instance);
-        read_consistently(TRIES, || Pins::read(&folder), read, || thread::sleep(PAUSE))
+        })
     }
+
+    /// Reads the flows, too, unless they are known.
+    pub fn read_flows(&mut self, instance: &str) -> Result<(), InspectError> {
+        if self.tracked.is_none() {
+            self.tracked = Some(consistently(instance, || Tracked::read(instance))?);
+        }
+        Ok(())
+    }
+}
+
+fn consistently<T>(instance: &str, read: impl Fn() -> Result<T, InspectError>) -> Result<T, InspectError> {
+    let folder = PinFolder::new(instance);
+    read_consistently(TRIES, || Pins::read(&folder), read, || thread::sleep(PAUSE))
 }

@@ -25,10 +25,7 @@ use super::{
     state::{Next, Screen, State, View},
 };
 use crate::{
-    commands::{
-        cli::TopArgs,
-        get::{InspectError, Tracked},
-    },
+    commands::{cli::TopArgs, get::InspectError},
     logging::{colour, errors::Report},
 };
 
@@ -156,10 +153,7 @@ impl<'a> Top<'a> {
     /// Reads the flows if the screen shows them and they are not known yet.
     fn read_flows(&mut self) -> Result<(), InspectError> {
         let Screen::Backends(port) = &self.state.screen else { return Ok(()) };
-        let is_read = match self.last.tracked {
-            Some(_) => Ok(()),
-            None => Tracked::read(&self.args.instance.instance).map(|tracked| self.last.tracked = Some(tracked)),
-        };
+        let is_read = self.last.read_flows(&self.args.instance.instance);
         self.view.backends = backends(&self.last, port);
         is_read
     }
