@@ -20,11 +20,12 @@ if there is an explanation, also if the connection would be refused, and 1 if th
 /// `waggle explain`.
 #[derive(Args, Clone, Debug)]
 pub struct ExplainArgs {
-    /// The client: an address, with a port to look for its flow, too: ADDRESS, ADDRESS:PORT or [ADDRESS]:PORT
-    #[arg(required_unless_present_any = ["drop", "object"], requires = "destination")]
+    /// The client: an address; with a port also its flow is looked for
+    #[arg(value_name = "ADDRESS[:PORT]", required_unless_present_any = ["drop", "object"], requires = "destination")]
     pub client: Option<String>,
-    /// What it dials: ADDRESS[:PORT], svc/NAME[:PORT] or NAMESPACE/NAME[:PORT]; the port is a number or a port's name, and
-    /// may be left out where there is only one
+    /// What it dials: an address, or a Service as svc/NAME or NAMESPACE/NAME. The port is a number or a port's name, and may
+    /// be left out where there is only one
+    #[arg(value_name = "DESTINATION[:PORT]")]
     pub destination: Option<String>,
     /// The protocol that the client speaks
     #[arg(long, value_name = "PROTOCOL", default_value = "tcp")]
