@@ -17,4 +17,5 @@ pub mod run;
 pub mod show;
 mod startup;
 pub mod status;
+pub mod top;
 pub mod validate;

@@ -14,6 +14,7 @@ mod run;
 mod sizes;
 mod spelling;
 mod status;
+mod top;
 mod validate;
 
 use std::{ffi::OsString, path::PathBuf};
@@ -32,6 +33,7 @@ pub use self::{
     run::RunArgs,
     sizes::SizeArgs,
     status::StatusArgs,
+    top::TopArgs,
     validate::{Format, ValidateArgs},
 };
 
@@ -63,6 +65,12 @@ pub enum Command {
     /// Show what is in force, read from the pinned maps; works without a running agent
     #[command(after_help = get::EXAMPLES)]
     Get(GetArgs),
+    /// Follow the rates of Services, their backends, and what is refused, on the terminal; works without a running agent
+    ///
+    /// Keys: ↑ ↓ choose, Enter shows a Service's backends, Esc goes back, Tab shows refusals, s sorts, / filters, ? explains the
+    /// numbers, q quits. If standard output is not a terminal, one frame is printed as plain text, as with --once.
+    #[command(after_help = top::EXAMPLES)]
+    Top(TopArgs),
     /// Print the commands of bpftool that dump an instance's maps and programs as the kernel has them
     Bpftool(InstanceArgs),
     /// Show on one screen how well an instance is: health, source, hooks, devices, maps, and what is not served

@@ -37,7 +37,7 @@ pub use self::{
     maps::{Fill, MapRow, maps},
     output::{Columns, Look, Row, aligned, json, table, yaml},
     selection::{NotFound, Selected, Selection},
-    service_port::ServicePort,
+    service_port::{ServicePort, service_ports},
     services::{ListCell, ServiceRow, SourcesCell, services},
     snapshot::Snapshot,
     watch::{EventType, Seen, WatchEvent},

@@ -1,9 +1,14 @@
 //! The service port that a row is about, with which the rows of several tables begin.
 
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
+
 use proxy_common::Protocol;
 use serde::Serialize;
 
-use super::Name;
+use super::{Name, Snapshot, services::is_owner};
 
 /// A service port. Rows contain its fields as their own, also in JSON and YAML.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -44,6 +49,25 @@ impl ServicePort {
         let own = [self.namespace.as_str(), self.name.as_str(), port, self.protocol.as_str()].map(str::to_owned);
         own.into_iter().chain(further).collect()
     }
+}
+
+/// Writes `namespace/name:port`.
+impl fmt::Display for ServicePort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { namespace, name, port, .. } = self;
+        write!(f, "{namespace}/{name}")?;
+        if port.is_empty() { Ok(()) } else { write!(f, ":{port}") }
+    }
+}
+
+/// Returns the service ports, with their service ids: one for each family.
+pub fn service_ports(snapshot: &Snapshot) -> BTreeMap<ServicePort, BTreeSet<u32>> {
+    let mut ports: BTreeMap<ServicePort, BTreeSet<u32>> = BTreeMap::new();
+    for (frontend, service) in snapshot.services.iter().filter(|(frontend, _)| !is_owner(frontend)) {
+        let port = ServicePort::new(Name::of(service.id, &snapshot.names), frontend.protocol);
+        ports.entry(port).or_default().insert(service.id);
+    }
+    ports
 }
 
 /// Returns the name of a protocol by its number.

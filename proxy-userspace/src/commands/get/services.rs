@@ -88,7 +88,7 @@ fn row(snapshot: &Snapshot, frontend: &Frontend, service: &Service) -> ServiceRo
             node: service.admits_socket(true),
             pods: service.admits_socket(false),
         }),
-        connections: snapshot.connections.get(&service.id).copied().unwrap_or(0),
+        connections: snapshot.counted.get(&service.id).map_or(0, |counted| counted.connections),
     }
 }
 

@@ -2,7 +2,7 @@ use std::{fs, net::IpAddr, path::Path};
 
 use proxy_common::{
     Address, Affinity, AffinityKey, Backend, BackendCounters, Frontend, FrontendKind, Member, Protocol, Service,
-    SlotRange,
+    ServiceCounters, SlotRange,
 };
 
 use super::*;
@@ -54,7 +54,7 @@ pub(super) fn snapshot() -> Snapshot {
         slots: [(0, 1), (1, 2), (2, 3), (3, 2)].into(),
         backends: [(1, backend(1)), (2, backend(2)), (3, backend(3))].into(),
         sources: [(1, ["10.0.0.0/8".parse().unwrap()].into())].into(),
-        connections: [(1, 42)].into(),
+        counted: [(1, ServiceCounters { connections: 42, ..ServiceCounters::default() })].into(),
         pressure: BTreeMap::new(),
     }
 }

@@ -22,5 +22,6 @@ mod objects;
 mod quiet;
 mod scale;
 mod status;
+mod top;
 mod troubleshoot;
 mod watch;
