@@ -130,14 +130,14 @@ impl Session {
         let mut command = Command::new("setsid");
         command.arg("--ctty").arg(find_program("waggle", "WAGGLE_BIN").unwrap()).arg("top").args(arguments);
         command.args(["--instance", &scene.node.instance()]).env("TERM", "xterm-256color").env_remove("NO_COLOR");
-        let side = || Stdio::from(slave.try_clone().unwrap());
-        let child = command.stdin(side()).stdout(side()).stderr(side()).spawn().unwrap();
+        let half = || Stdio::from(slave.try_clone().unwrap());
+        let child = command.stdin(half()).stdout(half()).stderr(half()).spawn().unwrap();
         let screen = Arc::new(Mutex::new(vt100::Parser::new(LINES, COLUMNS, 0)));
         let mut output = File::from(master.try_clone().unwrap());
         let shown = Arc::clone(&screen);
         let reader = thread::spawn(move || {
             let mut bytes = [0; 4096];
-            // The end is an error (EIO), once no process has the other side open.
+            // The end is an error (EIO), once no process has the other half open.
             while let Ok(count @ 1..) = output.read(&mut bytes) {
                 shown.lock().unwrap().process(&bytes[..count]);
             }
