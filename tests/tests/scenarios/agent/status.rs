@@ -32,6 +32,18 @@ fn reasons(report: &Value) -> Vec<&str> {
     report["reasons"].as_array().unwrap().iter().map(|reason| reason.as_str().unwrap()).collect()
 }
 
+/// How many entries a map has, as a report says.
+fn entries(report: &Value, map: &str) -> Option<u64> {
+    report["maps"].as_array()?.iter().find(|row| row["name"] == map)?["entries"].as_u64()
+}
+
+/// Serves `default/web` by one pod, at both families, and waits until the status says so: two frontends and two marks of their
+/// addresses.
+fn serve_and_count(scene: &Scene) {
+    serve(scene);
+    until("it is counted", || entries(&report(scene).1, "SERVICES") == Some(4));
+}
+
 /// Serves `default/web` by one pod, at both families.
 fn serve(scene: &Scene) {
     scene.put(&dual("web", 10).port(80, 8080).build());
@@ -46,8 +58,7 @@ fn answers(scene: &Scene) -> bool {
 #[test]
 fn status_says_that_all_is_well_in_every_form() {
     let scene = Setup::new("status").backends(1).args(["--device-mode", "tc"]).start();
-    serve(&scene);
-    until("it is in force", || report(&scene).1["inForce"]["services"] == 1);
+    serve_and_count(&scene);
     let (code, shown) = report(&scene);
     assert_eq!((code, &shown["health"], reasons(&shown)), (0, &json!("healthy"), vec![]), "{shown:#}");
     assert_eq!(shown["inForce"], json!({ "services": 1, "servicePorts": 2, "frontends": 2, "backends": 2 }));
@@ -111,7 +122,7 @@ fn s30_status_says_that_an_api_server_no_longer_answers() {
 
 #[test]
 fn s7_status_names_what_is_not_in_force_and_what_is_skipped() {
-    let scene = Setup::new("st-full").backends(1).args(["--max-services", "4"]).start();
+    let scene = Setup::new("st-full").origin(Origin::Api).args(["--max-services", "4"]).start();
     for number in 10..16 {
         let bad = service(&format!("web-{number}")).cluster_ip(&format!("10.96.0.{number}")).port(80, 8080);
         scene.put(&bad.external_ip("127.0.0.1").build());
@@ -138,8 +149,7 @@ fn s7_status_names_what_is_not_in_force_and_what_is_skipped() {
 #[test]
 fn s31_status_without_an_agent_says_what_is_served_on() {
     let mut scene = Setup::new("st-alone").backends(1).start();
-    serve(&scene);
-    until("it is in force", || report(&scene).1["inForce"]["services"] == 1);
+    serve_and_count(&scene);
     let with = report(&scene).1;
     let elsewhere = status(&scene, "--address 127.0.0.1:1");
     assert!(elsewhere.0 == 1 && elsewhere.1.contains("the instance's agent runs"), "{elsewhere:?}");
@@ -150,9 +160,6 @@ fn s31_status_without_an_agent_says_what_is_served_on() {
     let shown = reasons(&without);
     assert!(shown.len() == 1 && shown[0].starts_with("no agent answers at 127.0.0.1:10249"), "{shown:?}");
     assert!(shown[0].contains("is served on") && shown[0].contains("start the agent"), "{shown:?}");
-    let entries = |report: &Value, map: &str| {
-        report["maps"].as_array().unwrap().iter().find(|row| row["name"] == map).unwrap()["entries"].clone()
-    };
     assert_eq!(entries(&without, "SERVICES"), entries(&with, "SERVICES"));
     detach(&scene.waggle, "connect4");
     let (_, shown) = report(&scene);
