@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 use harness::{
     lab::find_program,
     objects::service,
-    scene::{Origin, Scene, Setup, cluster_ips, dual, expect, until},
+    scene::{Origin, Scene, Setup, cluster_ips, dual, until},
 };
 use serde_json::{Value, json};
 
@@ -32,18 +32,33 @@ fn reasons(report: &Value) -> Vec<&str> {
     report["reasons"].as_array().unwrap().iter().map(|reason| reason.as_str().unwrap()).collect()
 }
 
+/// How many entries a map has, as a report says.
+fn entries(report: &Value, map: &str) -> Option<u64> {
+    report["maps"].as_array()?.iter().find(|row| row["name"] == map)?["entries"].as_u64()
+}
+
+/// Serves `default/web` by one pod, at both families, and waits until the status says so: two frontends and two marks of their
+/// addresses.
+fn serve_and_count(scene: &Scene) {
+    serve(scene);
+    until("it is counted", || entries(&report(scene).1, "SERVICES") == Some(4));
+}
+
 /// Serves `default/web` by one pod, at both families.
 fn serve(scene: &Scene) {
     scene.put(&dual("web", 10).port(80, 8080).build());
     scene.endpoints("web", |slice| slice.port(8080), &[scene.pod(1)]);
-    expect(&scene.from_pod, cluster_ips(10, 80)[1], &["p1"]);
+    until("it answers", || answers(scene));
+}
+
+fn answers(scene: &Scene) -> bool {
+    cluster_ips(10, 80).into_iter().all(|to| scene.from_pod.tcp(to).is_ok())
 }
 
 #[test]
 fn status_says_that_all_is_well_in_every_form() {
     let scene = Setup::new("status").backends(1).args(["--device-mode", "tc"]).start();
-    serve(&scene);
-    until("it is in force", || report(&scene).1["inForce"]["services"] == 1);
+    serve_and_count(&scene);
     let (code, shown) = report(&scene);
     assert_eq!((code, &shown["health"], reasons(&shown)), (0, &json!("healthy"), vec![]), "{shown:#}");
     assert_eq!(shown["inForce"], json!({ "services": 1, "servicePorts": 2, "frontends": 2, "backends": 2 }));
@@ -102,18 +117,18 @@ fn s30_status_says_that_an_api_server_no_longer_answers() {
     let wanted = format!("nothing heard of {} objects from the API server", oldest["kind"].as_str().unwrap());
     assert!(reasons(&shown).iter().any(|reason| reason.starts_with(&wanted)), "{shown:#}");
     assert!(status(&scene, "").1.contains(&format!("            - {wanted}")));
-    expect(&scene.from_pod, cluster_ips(10, 80)[0], &["p1"]);
+    assert!(answers(&scene), "what was served is served on");
 }
 
 #[test]
 fn s7_status_names_what_is_not_in_force_and_what_is_skipped() {
-    let scene = Setup::new("st-full").backends(1).args(["--max-services", "4"]).start();
-    for number in 10..14 {
+    let scene = Setup::new("st-full").origin(Origin::Api).args(["--max-services", "4"]).start();
+    for number in 10..16 {
         let bad = service(&format!("web-{number}")).cluster_ip(&format!("10.96.0.{number}")).port(80, 8080);
         scene.put(&bad.external_ip("127.0.0.1").build());
     }
     until("it is degraded", || report(&scene).1["health"] == "degraded");
-    until("all have been tried", || report(&scene).1["agent"]["skippedFields"] == 4);
+    until("all have been tried", || report(&scene).1["agent"]["skippedFields"] == 6);
     let (code, shown) = report(&scene);
     assert_eq!(code, 0, "a full map is no reason to restart: {shown:#}");
     let [refused] = &shown["agent"]["notInForce"].as_array().unwrap()[..] else { panic!("{shown:#}") };
@@ -134,8 +149,7 @@ fn s7_status_names_what_is_not_in_force_and_what_is_skipped() {
 #[test]
 fn s31_status_without_an_agent_says_what_is_served_on() {
     let mut scene = Setup::new("st-alone").backends(1).start();
-    serve(&scene);
-    until("it is in force", || report(&scene).1["inForce"]["services"] == 1);
+    serve_and_count(&scene);
     let with = report(&scene).1;
     let elsewhere = status(&scene, "--address 127.0.0.1:1");
     assert!(elsewhere.0 == 1 && elsewhere.1.contains("the instance's agent runs"), "{elsewhere:?}");
@@ -146,9 +160,6 @@ fn s31_status_without_an_agent_says_what_is_served_on() {
     let shown = reasons(&without);
     assert!(shown.len() == 1 && shown[0].starts_with("no agent answers at 127.0.0.1:10249"), "{shown:?}");
     assert!(shown[0].contains("is served on") && shown[0].contains("start the agent"), "{shown:?}");
-    let entries = |report: &Value, map: &str| {
-        report["maps"].as_array().unwrap().iter().find(|row| row["name"] == map).unwrap()["entries"].clone()
-    };
     assert_eq!(entries(&without, "SERVICES"), entries(&with, "SERVICES"));
     detach(&scene.waggle, "connect4");
     let (_, shown) = report(&scene);
