@@ -76,7 +76,7 @@ fn backends_are_shown_with_their_chances_and_flows() {
     let state = after(&view, &[KeyCode::Enter]);
     let shown = lines(&view, &state, (90, 8));
     let expected = [
-        "Backends of default/web:http TCP: chance to be chosen, and open flows────────────────────",
+        "Backends of default/web:http TCP: chance to be chosen, and open flows─────────────────────",
         "BACKEND        LOCAL  CHANCE: CLUSTER  CHANCE: LOCAL  OPEN FLOWS  SHARE",
         "10.1.0.2:8080  yes              50.0%         100.0%           3  75.0%",
         "10.1.0.1:8080  -                50.0%              -           1  25.0%",
