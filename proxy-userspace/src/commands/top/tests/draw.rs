@@ -145,8 +145,10 @@ fn a_look_that_fails_is_noted_below_what_was_read_before() {
 #[test]
 fn the_help_explains_the_numbers_and_the_keys() {
     let view = view();
-    let shown = lines(&view, &after(&view, &[KeyCode::Char('?')]), (110, 30)).join("\n");
-    for part in ["connections/s  new connections", "filter by a part of the name", "Any key closes this page."] {
+    let shown = lines(&view, &after(&view, &[KeyCode::Char('?')]), (80, 24)).join("\n");
+    for part in
+        ["any key closes this page", "filter by a part of the name", "connections/s  new connections", "or dropped"]
+    {
         assert!(shown.contains(part), "{part}: {shown}");
     }
 }
