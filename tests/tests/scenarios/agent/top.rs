@@ -116,7 +116,7 @@ const COLUMNS: NonZeroU16 = NonZeroU16::new(110).unwrap();
 struct Session {
     child: Child,
     keys: File,
-    /// The side of the command, which stays open so that its settings can be read after the command has ended.
+    /// The half of the command, which stays open so that its settings can be read after the command has ended.
     terminal: OwnedFd,
     screen: Arc<Mutex<vt100::Parser>>,
     reader: Option<JoinHandle<()>>,
@@ -130,8 +130,8 @@ impl Session {
         let mut command = Command::new("setsid");
         command.arg("--ctty").arg(find_program("waggle", "WAGGLE_BIN").unwrap()).arg("top").args(arguments);
         command.args(["--instance", &scene.node.instance()]).env("TERM", "xterm-256color").env_remove("NO_COLOR");
-        let half = || Stdio::from(slave.try_clone().unwrap());
-        let child = command.stdin(half()).stdout(half()).stderr(half()).spawn().unwrap();
+        let stream = || Stdio::from(slave.try_clone().unwrap());
+        let child = command.stdin(stream()).stdout(stream()).stderr(stream()).spawn().unwrap();
         let screen = Arc::new(Mutex::new(vt100::Parser::new(LINES, COLUMNS, 0)));
         let mut output = File::from(master.try_clone().unwrap());
         let shown = Arc::clone(&screen);
@@ -223,7 +223,7 @@ fn top_on_a_terminal_shows_services_backends_and_refusals_and_restores_it() {
     session.press("\t");
     session.wait_for(&["Refused packets and calls by reason", "no_backend"]);
     session.press("?");
-    session.wait_for(&["Any key closes this page"]);
+    session.wait_for(&["any key closes this page"]);
     session.press("xq");
     session.end();
     drop(held);

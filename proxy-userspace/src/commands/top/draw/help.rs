@@ -12,6 +12,11 @@ use super::Theme;
 use crate::commands::top::state::{Screen, State};
 
 const PAGE: &str = "\
+↑ ↓ k j PgUp PgDn Home End   choose a line
+Enter   backends of the Service          Esc   back; without a filter again
+Tab     refusals, Services               s     sort by connections, packets, bytes, name
+/       filter by a part of the name     q     quit
+
 connections/s  new connections and UDP flows, over all frontends of the service port and both families
 packets/s      packets that were translated for it. Those of this node's sockets and its pods' need no translation, and are not \
 counted
@@ -20,18 +25,11 @@ bytes/s        bytes of those packets
 chance         the backend's part of the slots of the Cluster or Local list of its family, from which new flows draw
 open flows     those that `waggle get flows` shows, without closed and reset ones. No connections are counted for a backend, \
 so it has no rate
-refused        rejected (the client sees it at once) or dropped
-
-↑ ↓ k j PgUp PgDn Home End   choose a line
-Enter   backends of the Service          Esc   back; without a filter again
-Tab     refusals, Services               s     sort by connections, packets, bytes, name
-/       filter by a part of the name     q     quit
-
-Any key closes this page.";
+refused        rejected (the client sees it at once) or dropped";
 
 /// The size of the page, with its frame.
 const WIDTH: u16 = 100;
-const HEIGHT: u16 = 22;
+const HEIGHT: u16 = 24;
 
 /// Draws the line of keys.
 pub fn line(frame: &mut Frame<'_>, area: Rect, state: &State) {
@@ -46,7 +44,7 @@ pub fn line(frame: &mut Frame<'_>, area: Rect, state: &State) {
 /// Draws the page over the screen.
 pub fn page(frame: &mut Frame<'_>, area: Rect, theme: Theme) {
     let area = area.centered(Constraint::Max(WIDTH), Constraint::Max(HEIGHT));
-    let block = Block::bordered().title(" waggle top ").title_style(theme.title());
+    let block = Block::bordered().title(" waggle top: any key closes this page ").title_style(theme.title());
     frame.render_widget(Clear, area);
     frame.render_widget(Paragraph::new(PAGE).wrap(Wrap { trim: false }).block(block), area);
 }

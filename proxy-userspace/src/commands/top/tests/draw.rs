@@ -76,7 +76,7 @@ fn backends_are_shown_with_their_chances_and_flows() {
     let state = after(&view, &[KeyCode::Enter]);
     let shown = lines(&view, &state, (90, 8));
     let expected = [
-        "Backends of default/web:http TCP: chance to be chosen, and open flows────────────────────",
+        "Backends of default/web:http TCP: chance to be chosen, and open flows─────────────────────",
         "BACKEND        LOCAL  CHANCE: CLUSTER  CHANCE: LOCAL  OPEN FLOWS  SHARE",
         "10.1.0.2:8080  yes              50.0%         100.0%           3  75.0%",
         "10.1.0.1:8080  -                50.0%              -           1  25.0%",
@@ -145,8 +145,10 @@ fn a_look_that_fails_is_noted_below_what_was_read_before() {
 #[test]
 fn the_help_explains_the_numbers_and_the_keys() {
     let view = view();
-    let shown = lines(&view, &after(&view, &[KeyCode::Char('?')]), (110, 30)).join("\n");
-    for part in ["connections/s  new connections", "filter by a part of the name", "Any key closes this page."] {
+    let shown = lines(&view, &after(&view, &[KeyCode::Char('?')]), (80, 24)).join("\n");
+    for part in
+        ["any key closes this page", "filter by a part of the name", "connections/s  new connections", "or dropped"]
+    {
         assert!(shown.contains(part), "{part}: {shown}");
     }
 }
