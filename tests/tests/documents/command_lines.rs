@@ -8,7 +8,7 @@ use proxy_userspace::commands::cli::Cli;
 use super::{code, pages};
 
 /// Flags of other programs that the pages type.
-const OTHERS: [&str; 29] = [
+const OTHERS: [&str; 31] = [
     "all",
     "all-namespaces",
     "bin",
@@ -25,8 +25,10 @@ const OTHERS: [&str; 29] = [
     "minify",
     "minutes",
     "nodes",
+    "now",
     "once",
     "only",
+    "package",
     "proxy",
     "quick",
     "release",
