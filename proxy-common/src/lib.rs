@@ -10,6 +10,7 @@
 mod pod;
 
 pub mod addr;
+pub mod advice;
 pub mod affinity;
 pub mod backend;
 pub mod checksum;

@@ -34,9 +34,9 @@ macro_rules! for_each_map {
             MEMBERS: SparseHash<Member, u32>, MEMBERS_MAX, Members, 7;
             /// Prefix → the meaning of an address in it that is no frontend's.
             NETWORKS: LpmTrie<Address, Network>, NETWORKS_MAX, Networks, 7;
-            /// (Service, client prefix) → 1. The service admits these clients.
+            /// (Service, client prefix) → 1: the service admits these clients.
             SOURCE_RANGES: LpmTrie<SourceRange, u32>, SOURCE_RANGES_MAX, SourceRanges, 7;
-            /// Address prefix → AddressClass bits: see `proxy_common::filter`.
+            /// Address prefix → AddressClass bits. See `proxy_common::filter`.
             ADDRESS_FILTER: MappedArray<u32, u8>, FILTER_LENGTH, Nothing, 7;
             /// Destination port on this node → its PortClass bits.
             PORT_FILTER: MappedArray<u32, u8>, FILTER_LENGTH, Nothing, 7;
@@ -76,18 +76,19 @@ macro_rules! for_each_map {
             EMBRYONIC_IPV6: LruHash<Tuple, ConntrackEntry>, EMBRYONIC_MAX, Embryonic, 9;
             /// Fragmented packet → the ports in its first fragment.
             FRAGMENTS: LruHash<Fragment, FragmentPorts>, FRAGMENTS_MAX, Fragments, OTHER;
-            /// Backend id → how many source ports were given, tried in vain, and not found for it. Only backends that were sent
+            /// Backend id → how many source ports were given for it, how many of those tried were in use, and how many searches found none. Only backends that were sent
             /// flows with source translation have an entry.
             BACKEND_COUNTERS: SparseHash<u32, BackendCounters>, BACKENDS_MAX, Backends, 11;
-            /// This CPU's rate limit of refusals, and the refusal of the current packet: see `reject.rs`.
+            /// This CPU's rate limit of refusals, and the refusal of the current packet. See `reject.rs`.
             REJECTS: PerCpuArray<u32, Reject>, 1, Nothing, 7;
             /// Per-CPU scratch: state carried across tail calls, and buffers too large for the stack.
             SCRATCH: PerCpuArray<u32, Scratch>, 1, Nothing, 7;
-            /// [`Stage`](proxy_common::Stage) → its program, at XDP.
+            /// Stage → its program, at XDP. See [`Stage`](proxy_common::Stage).
             XDP_STAGES: ProgramArray<u32, u32>, Stage::COUNT, Nothing, 7;
-            /// [`Stage`](proxy_common::Stage) → its program, at TC.
+            /// Stage → its program, at TC. See [`Stage`](proxy_common::Stage).
             TC_STAGES: ProgramArray<u32, u32>, Stage::COUNT, Nothing, 7;
-            /// The [`Phase`](proxy_common::Phase) of this set of programs and maps, written by the agent.
+            /// How far this set of programs and maps has come in replacing another, written by the agent. See
+            /// [`Phase`](proxy_common::Phase).
             SUCCESSION: Array<u32, u32>, 1, Nothing, 7;
             /// Name of a map → the version that gave it its layout. The programs never read it.
             LAYOUTS: Hash<MapName, u32>, LAYOUTS_MAX, Nothing, 7;
@@ -98,7 +99,7 @@ macro_rules! for_each_map {
             NODE_ADDRESSES: Array<u32, Address>, SOURCES as usize, Nothing, 7;
             /// Service id → Kubernetes names. The programs never read it; it is here so that the eBPF object declares it.
             SERVICE_NAMES: SparseHash<u32, StoredName>, SERVICE_IDS_MAX, ServiceIds, 7;
-            /// Version of the layouts in these maps, written by the agent: `proxy_common::ABI_VERSION`.
+            /// Version of the layouts in these maps, written by the agent. It is `proxy_common::ABI_VERSION`.
             ABI: Array<u32, u32>, 1, Nothing, 7;
         }
     };
@@ -153,6 +154,8 @@ pub enum SizedBy {
 pub struct MapSpec {
     /// Name in the eBPF object.
     pub name: &'static str,
+    /// Documentation of the map, on one line and with a space before it. Its first sentence says what the map holds.
+    pub doc: &'static str,
     /// Type of the map.
     pub kind: MapKind,
     /// Bytes of a key.
@@ -171,10 +174,11 @@ pub struct MapSpec {
 const OTHER: u32 = if cfg!(feature = "other-abi") { ABI_VERSION } else { 7 };
 
 macro_rules! specs {
-    ($($(#[$doc:meta])* $name:ident: $kind:ident<$key:ty, $value:ty>, $entries:expr, $by:ident, $since:expr;)*) => {
+    ($($(#[doc = $doc:literal])* $name:ident: $kind:ident<$key:ty, $value:ty>, $entries:expr, $by:ident, $since:expr;)*) => {
         /// Every map.
         pub const MAPS: &[MapSpec] = &[$(MapSpec {
             name: stringify!($name),
+            doc: concat!($($doc),*),
             kind: MapKind::$kind,
             key_size: key_size::<$key>(MapKind::$kind),
             value_size: small(size_of::<$value>()),

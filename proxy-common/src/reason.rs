@@ -118,7 +118,7 @@ list! {
         NoNodeAddress = 9, DropNoNodeAddress = 20, "no_node_address";
         /// The routing table refuses the destination.
         NoRoute = 10, DropNoRoute = 21, "no_route";
-        /// The packet exceeds the MTU on the way to the backend and must not be fragmented here.
+        /// The packet exceeds the MTU of the path to the backend and must not be fragmented here.
         TooBig = 11, DropTooBig = 22, "too_big";
         /// The hop limit has run out.
         HopLimit = 12, DropHopLimit = 23, "hop_limit";

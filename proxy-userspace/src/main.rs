@@ -2,29 +2,28 @@
 
 use std::{
     env,
-    ffi::OsStr,
     io::{self, IsTerminal as _},
     process::ExitCode,
 };
 
 use proxy_userspace::{
     commands::{
-        cleanup,
-        cli::{Cli, Command},
-        config_file, kube_proxy, ready, run, show, validate,
+        check, cleanup,
+        cli::{Cli, Command, RunArgs},
+        config_file, explain, kube_proxy, ready, run, show, status, top, validate,
     },
     config::{LogConfig, LogFormat},
-    logging::{errors::Report, fatal},
+    logging::{colour, errors::Report, fatal, recent::RecentLines},
     node::{capabilities, heap, host, open_files, seccomp},
     watch::kube::LOG_DIRECTIVES,
 };
 use tracing::warn;
-use tracing_subscriber::{EnvFilter, filter::LevelFilter};
+use tracing_subscriber::{EnvFilter, filter::LevelFilter, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
 pub(crate) fn main() -> ExitCode {
     let cli = Cli::read(env::args_os()).unwrap_or_else(|error| error.exit());
     match execute(cli.command) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             if !fatal::log(error.as_ref()) {
                 eprintln!("waggle: {}", Report(error.as_ref()));
@@ -34,32 +33,18 @@ pub(crate) fn main() -> ExitCode {
     }
 }
 
-fn execute(command: Command) -> anyhow::Result<()> {
+fn execute(command: Command) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Run(args) => {
-            let (config, ignored_flags) = config_file::configure(*args)?;
-            heap::share();
-            start_log(&config.log)?;
-            config_file::warn_of_ignored(config.file.as_ref(), &ignored_flags);
-            host::check()?;
-            if let Err(error) = open_files::raise_limit() {
-                warn!(error = %Report(&error), "with very many healthCheckNodePorts, some may not be answered");
-            }
-            // Before the runtime starts its threads, since capabilities belong to threads.
-            capabilities::drop_unneeded(config.udp_termination)?;
-            if let Err(error) = seccomp::deny_unused() {
-                warn!(error = %Report(&error), "system calls that the agent never needs stay allowed");
-            }
-            let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-            let result = runtime.block_on(run::run(config));
-            // Does not wait for the source, which may be in a system call.
-            runtime.shutdown_background();
-            result
-        }
-        Command::Validate(args) => validate::validate(&args),
-        Command::Get(args) => show::get(&args),
-        Command::Completion { shell } => show::completion(shell),
-        Command::Ready(args) => Ok(ready::check(&args.instance)?),
+        Command::Run(args) => run_agent(*args)?,
+        Command::Get(args) => show::get(&args)?,
+        Command::Top(args) => top::run(&args)?,
+        Command::Bpftool(args) => show::bpftool(&args)?,
+        Command::Explain(args) => explain::explain(&args)?,
+        Command::Validate(args) => validate::validate(&args)?,
+        Command::Status(args) => return status::status(&args),
+        Command::Check(args) => return check::check(*args),
+        Command::Completion { shell } => show::completion(shell)?,
+        Command::Ready(args) => ready::check(&args.instance)?,
         Command::Cleanup(args) => {
             if args.kube_proxy {
                 let root = args.root.as_deref();
@@ -68,9 +53,30 @@ fn execute(command: Command) -> anyhow::Result<()> {
             } else {
                 println!("{}", cleanup::cleanup(&args.instance.instance, args.force)?);
             }
-            Ok(())
         }
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn run_agent(args: RunArgs) -> anyhow::Result<()> {
+    let (config, ignored_flags) = config_file::configure(args)?;
+    heap::share();
+    start_log(&config.log)?;
+    config_file::warn_of_ignored(config.file.as_ref(), &ignored_flags);
+    host::check()?;
+    if let Err(error) = open_files::raise_limit() {
+        warn!(error = %Report(&error), "with very many healthCheckNodePorts, some may not be answered");
+    }
+    // Before the runtime starts its threads, since capabilities belong to threads.
+    capabilities::drop_unneeded(config.udp_termination)?;
+    if let Err(error) = seccomp::deny_unused() {
+        warn!(error = %Report(&error), "system calls that the agent never needs stay allowed");
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let result = runtime.block_on(run::run(config));
+    // Does not wait for the source, which may be in a system call.
+    runtime.shutdown_background();
+    result
 }
 
 fn start_log(config: &LogConfig) -> anyhow::Result<()> {
@@ -85,29 +91,11 @@ fn start_log(config: &LogConfig) -> anyhow::Result<()> {
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter.add_directive(fatal::directive()?))
         .with_writer(io::stderr)
-        .with_ansi(wants_colour(io::stderr().is_terminal(), env::var_os("NO_COLOR").as_deref()));
+        .with_ansi(colour::is_wanted(io::stderr().is_terminal(), env::var_os("NO_COLOR").as_deref()));
     match config.format {
-        LogFormat::Text => log.init(),
-        LogFormat::Json => log.json().flatten_event(true).init(),
+        LogFormat::Text => log.finish().with(RecentLines).init(),
+        LogFormat::Json => log.json().flatten_event(true).finish().with(RecentLines).init(),
     }
     fatal::log_panics();
     Ok(())
-}
-
-/// True if the log should be coloured: on terminals, unless NO_COLOR is set and not empty (no-color.org).
-fn wants_colour(is_terminal: bool, no_color: Option<&OsStr>) -> bool {
-    is_terminal && no_color.is_none_or(OsStr::is_empty)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn colour_is_for_terminals_and_not_for_those_who_refuse_it() {
-        assert!(wants_colour(true, None));
-        assert!(wants_colour(true, Some(OsStr::new(""))));
-        assert!(!wants_colour(true, Some(OsStr::new("0"))));
-        assert!(!wants_colour(false, None));
-    }
 }

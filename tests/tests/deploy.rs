@@ -7,8 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use clap::{CommandFactory as _, Parser as _};
-use proxy_common::{MAPS, MapKind, MapSpec};
+use clap::Parser as _;
 use proxy_userspace::commands::cli::{Cli, Command};
 use serde_json::Value;
 
@@ -136,7 +135,7 @@ fn the_programs_of_probes_and_of_the_clean_up_are_commands_of_the_agents() {
 }
 
 #[test]
-fn the_agent_is_told_its_node_and_where_the_api_server_is() {
+fn the_agent_gets_its_node_and_the_api_servers_address() {
     let container = container();
     let expected =
         serde_json::json!([{ "name": "NODE_NAME", "valueFrom": { "fieldRef": { "fieldPath": "spec.nodeName" } } }]);
@@ -174,117 +173,6 @@ fn the_image_is_built_from_every_folder_of_the_workspace() {
     let needed = members.split('"').skip(1).step_by(2).map(|member| member.split('/').next().unwrap());
     assert!(needed.chain(["Cargo.lock"]).all(|name| sources.contains(&name)), "{sources:?} lack one of {members}");
     assert!(sources.iter().all(|source| folder().join("..").join(source).exists()), "{sources:?} are not all there");
-}
-
-/// The documents that are checked against the command line.
-const DOCUMENTS: [&str; 12] = [
-    "CONTRIBUTING.md",
-    "README.md",
-    "deploy/README.md",
-    "docs/ARCHITECTURE.md",
-    "docs/adr/README.md",
-    "docs/benchmarks.md",
-    "docs/glossary.md",
-    "docs/maps.md",
-    "docs/metrics.md",
-    "docs/reliability.md",
-    "docs/security.md",
-    "docs/semantics.md",
-];
-
-/// Flags of the agent's, and those of other programs that the documents type.
-fn known_flags() -> BTreeSet<String> {
-    const OTHERS: [&str; 22] = [
-        "all",
-        "all-namespaces",
-        "cascade",
-        "check",
-        "cleanup",
-        "client",
-        "families",
-        "for",
-        "from-literal",
-        "help",
-        "json",
-        "minify",
-        "minutes",
-        "only",
-        "nodes",
-        "once",
-        "proxy",
-        "quick",
-        "release",
-        "seed",
-        "skip-phases",
-        "test",
-    ];
-    let command = Cli::command();
-    let own = command.get_subcommands().flat_map(clap::Command::get_arguments).filter_map(clap::Arg::get_long);
-    own.chain(OTHERS).map(str::to_owned).collect()
-}
-
-/// Every `--flag` in a text; `--max-…` stands for several.
-fn flags(text: &str) -> impl Iterator<Item = &str> {
-    let after = text.split("--").skip(1);
-    let names = after.map(|rest| rest.split(|c: char| c != '-' && !c.is_ascii_lowercase()).next().unwrap_or_default());
-    names.filter(|name| name.starts_with(|c: char| c.is_ascii_lowercase()))
-}
-
-#[test]
-fn every_flag_that_the_documents_name_is_there() {
-    let known = known_flags();
-    let is_known = |flag: &str| match flag.strip_suffix('-') {
-        Some(start) => known.iter().any(|known| known.starts_with(start)),
-        None => known.contains(flag),
-    };
-    for document in DOCUMENTS {
-        let text = read(&format!("../{document}"));
-        let unknown: BTreeSet<_> = flags(&text).filter(|flag| !is_known(flag)).collect();
-        assert!(unknown.is_empty(), "{document} names flags that are not there: {unknown:?}");
-    }
-}
-
-#[test]
-fn every_file_that_the_documents_link_is_there() {
-    for document in DOCUMENTS {
-        let path = folder().join("..").join(document);
-        for target in read(&format!("../{document}")).split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
-            let file = target.split('#').next().unwrap_or_default();
-            let is_elsewhere = file.is_empty() || file.starts_with("http");
-            assert!(is_elsewhere || path.parent().unwrap().join(file).exists(), "{document} links {target}");
-        }
-    }
-}
-
-/// How the documents call a type of map.
-const fn kind(kind: MapKind) -> &'static str {
-    match kind {
-        MapKind::Array => "array",
-        MapKind::MappedArray => "array, mapped",
-        MapKind::PerCpuArray => "per-CPU array",
-        MapKind::Hash | MapKind::SparseHash => "hash",
-        MapKind::LruHash => "LRU hash",
-        MapKind::LpmTrie => "LPM trie",
-        MapKind::SkStorage => "socket storage",
-        MapKind::ProgramArray => "program array",
-    }
-}
-
-#[test]
-fn the_maps_in_the_architecture_are_the_maps() {
-    let text = read("../docs/ARCHITECTURE.md");
-    let rows = text.lines().skip_while(|line| !line.starts_with("| map | type |")).skip(2);
-    let mut shown = Vec::new();
-    for line in rows.take_while(|line| line.starts_with('|')) {
-        let cells: Vec<_> = line.split('|').map(str::trim).collect();
-        let size = cells[5].split(|end: char| end != ',' && !end.is_ascii_digit()).next().unwrap().replace(',', "");
-        shown.extend(cells[1].split(", ").map(|name| (name, cells[2].to_owned(), size.clone())));
-    }
-    shown.sort();
-    let size = |map: &MapSpec| if map.default_entries == 0 { String::new() } else { map.default_entries.to_string() };
-    let mut maps: Vec<_> = MAPS.iter().map(|map| (map.name, kind(map.kind).to_owned(), size(map))).collect();
-    maps.sort();
-    assert_eq!(shown, maps);
 }
 
 #[test]

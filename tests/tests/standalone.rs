@@ -152,7 +152,7 @@ fn systemd_accepts_the_unit() {
     fs::remove_dir_all(&folder).unwrap();
     match output {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            println!("skipped: systemd-analyze is not installed")
+            println!("skipped: systemd-analyze is not installed");
         }
         output => {
             let output = output.unwrap();

@@ -10,6 +10,7 @@ use anyhow::{Context as _, Result};
 use crate::{
     cargo::{self, Profile},
     command, machine,
+    package_tools::PackageTools,
     setup::{self, Purpose},
 };
 
@@ -17,6 +18,11 @@ use crate::{
 pub(crate) fn command(arguments: &[String]) -> Result<ExitCode> {
     let mut command = Command::new(build()?);
     command.args(arguments);
+    if arguments.first().is_some_and(|task| task == "test")
+        && let Some(tools) = PackageTools::build()?
+    {
+        tools.set_environment(&mut command);
+    }
     if arguments.first().is_some_and(|task| task == "up") {
         machine::check()?;
         setup::ensure(&[Purpose::Build, Purpose::Cluster])?;

@@ -5,11 +5,14 @@ mod cargo;
 mod cluster;
 mod command;
 mod dist;
+mod docs;
 mod ebpf_toolchain;
 mod fuzz;
 mod libtest;
 mod lint;
 mod machine;
+mod markdown;
+mod package_tools;
 mod programs;
 mod run;
 mod setup;
@@ -42,8 +45,14 @@ enum Task {
         #[arg(long = "for", value_name = "PURPOSE")]
         purposes: Vec<setup::Purpose>,
     },
-    /// Check formatting, lints, docs, dependencies, source files, and the rules that tests cite
+    /// Check formatting, lints, docs, dependencies, source files, links, and the rules that tests cite
     Lint,
+    /// Write docs/reference.md from the code and, if mdbook is installed, make the book of all pages
+    Docs {
+        /// Only make the book; fail if mdbook is not installed
+        #[arg(long)]
+        book: bool,
+    },
     /// Run every test that this machine can run
     Test {
         /// Run only tests whose name contains one of these
@@ -104,6 +113,7 @@ fn dispatch(task: Task) -> Result<ExitCode> {
     match task {
         Task::Setup { check, purposes } => setup::command(check, &purposes),
         Task::Lint => lint::command(),
+        Task::Docs { book } => docs::command(book),
         Task::Test { filters } => test::command(&filters),
         Task::Run { once, release, agent } => {
             run::command(once, if release { Profile::Release } else { Profile::Dev }, &agent)

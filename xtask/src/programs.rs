@@ -7,6 +7,7 @@ use anyhow::{Result, bail};
 use crate::{
     cargo::{self, Profile},
     cluster,
+    package_tools::PackageTools,
 };
 
 /// The names of the programs, and the environment variables by which a lab finds them.
@@ -31,6 +32,7 @@ pub(crate) struct Programs {
     paths: Vec<PathBuf>,
     other_abi: Option<PathBuf>,
     kube_proxy: Option<PathBuf>,
+    package_tools: Option<PackageTools>,
 }
 
 impl Programs {
@@ -40,12 +42,14 @@ impl Programs {
             paths: cargo::build_binaries(profile, &NAMES.map(|(name, _)| name))?,
             other_abi: None,
             kube_proxy: None,
+            package_tools: None,
         })
     }
 
-    /// Builds the programs, and the agent with another ABI; looks for kube-proxy, which some tests start.
+    /// Builds the programs, the agent with another ABI, Helm and kustomize; looks for kube-proxy, which some tests start.
     pub(crate) fn build_for_tests() -> Result<Self> {
-        Ok(Self { kube_proxy: cluster::kube_proxy()?, ..Self::build(Profile::Dev)?.with_other_abi()? })
+        let own = Self::build(Profile::Dev)?.with_other_abi()?;
+        Ok(Self { kube_proxy: cluster::kube_proxy()?, package_tools: PackageTools::build()?, ..own })
     }
 
     /// Also builds the agent with another ABI.
@@ -58,12 +62,15 @@ impl Programs {
         let names: Vec<_> = NAMES.iter().map(|(name, _)| *name).chain([name]).collect();
         let mut paths = cargo::build_binaries(profile, &names)?;
         let Some(binary) = paths.pop() else { bail!("cargo built no {name}") };
-        Ok((Self { paths, other_abi: None, kube_proxy: None }, binary))
+        Ok((Self { paths, other_abi: None, kube_proxy: None, package_tools: None }, binary))
     }
 
     /// Sets the programs' paths in the environment of `command`.
     pub(crate) fn set_environment<'a>(&self, command: &'a mut Command) -> &'a mut Command {
         command.envs(NAMES.iter().map(|(_, variable)| *variable).zip(&self.paths));
+        if let Some(tools) = &self.package_tools {
+            tools.set_environment(command);
+        }
         command.envs(self.other_abi.iter().map(|path| (OTHER_ABI.1, path)));
         command.envs(self.kube_proxy.iter().map(|path| ("KUBE_PROXY_BIN", path)))
     }

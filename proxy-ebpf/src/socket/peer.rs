@@ -250,7 +250,7 @@ fn stored<S: Socket>(socket: &S) -> Option<Shared<Peer>> {
     storage(socket.sk(), null_mut(), 0)
 }
 
-/// Stores `peer` as the peer of the socket at `sk`. Most sockets have no storage yet, so the helper is told to create it.
+/// Stores `peer` as the peer of the socket at `sk`. Most sockets have no storage yet, so the flag of the helper creates it.
 #[inline(always)]
 fn store(sk: *mut c_void, mut peer: Peer) {
     match storage(sk, &raw mut peer, BPF_SK_STORAGE_GET_F_CREATE) {

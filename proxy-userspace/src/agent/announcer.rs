@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_full_and_healed_is_told_of_the_service_and_of_the_node() {
+    fn full_and_healed_maps_make_events_of_the_service_and_of_the_node() {
         let (mut announcer, mut events) = announcer();
         let now = Instant::now();
         announcer.refused(&service(1), "SERVICES is full", now);
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn missing_hooks_are_told_once_and_so_is_that_they_are_there_again() {
+    fn missing_hooks_make_one_event_and_so_does_their_return() {
         let (mut announcer, mut events) = announcer();
         let (now, lacking) = (Instant::now(), ["device eth0 has not been served".to_owned()]);
         for lacking in [&[][..], &lacking, &lacking, &[], &[]] {
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn a_blocked_health_check_is_told_once_of_its_service_and_so_is_that_it_is_free() {
+    fn a_blocked_health_check_makes_one_event_of_its_service_and_so_does_its_end() {
         let (mut announcer, mut events) = announcer();
         let (now, blocked) = (Instant::now(), BTreeMap::from([(service(1), "in use".to_owned())]));
         for blocked in [&BTreeMap::new(), &blocked, &blocked, &BTreeMap::new(), &BTreeMap::new()] {
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn s29_stale_backends_are_told_of_the_node_and_wait_when_there_are_too_many_events() {
+    fn s29_stale_backends_make_events_of_the_node_and_wait_when_there_are_too_many() {
         let (mut announcer, mut events) = announcer();
         let start = Instant::now();
         assert!(announcer.stale("left", start) && announcer.stale("left again", start), "the first stands for both");
@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn an_endpoint_is_told_of_its_service_and_all_else_of_the_node() {
+    fn events_of_an_endpoint_are_of_its_service_and_all_others_of_the_node() {
         let (mut announcer, mut events) = announcer();
         let now = Instant::now();
         for (kind, service) in [(Kind::EndpointSlice, Some(service(1))), (Kind::ServiceCidr, None)] {

@@ -34,13 +34,13 @@ impl BlockedPorts {
         self.all().insert(port, error);
     }
 
-    /// Somebody listens on the port, or nobody has to.
+    /// The port is listened on, or needs no listener any more.
     pub fn free(&self, port: u16) {
         self.all().remove(&port);
     }
 
     /// The Services whose ports are blocked, in a sentence each.
-    pub(super) fn by_service(&self, checks: &BTreeMap<u16, ServiceHealth>) -> BTreeMap<ServiceName, String> {
+    pub(crate) fn by_service(&self, checks: &BTreeMap<u16, ServiceHealth>) -> BTreeMap<ServiceName, String> {
         let all = self.all();
         let blocked = all.iter().filter_map(|(port, error)| Some((port, error, &checks.get(port)?.service)));
         let sentence = |port: &u16, error: &str| {
@@ -105,28 +105,28 @@ mod tests {
     fn s22_a_blocked_port_is_that_of_the_service_that_has_it_now() {
         let blocked = BlockedPorts::default();
         let checks = Checks(one("web", 32_000, 2)).update(&BTreeSet::new(), BTreeMap::new(), &[service("web")].into());
-        let told = |blocked: &BlockedPorts| blocked.by_service(checks.as_ref().unwrap());
+        let sentences_of = |blocked: &BlockedPorts| blocked.by_service(checks.as_ref().unwrap());
         blocked.block(31_000, "in use".to_owned());
-        assert!(told(&blocked).is_empty(), "no Service has it");
+        assert!(sentences_of(&blocked).is_empty(), "no Service has it");
         blocked.block(32_000, "listen on [::]:32000: in use".to_owned());
-        let sentences = told(&blocked);
+        let sentences = sentences_of(&blocked);
         let sentence = &sentences[&service("web")];
         assert!(sentence.contains("32000 is not answered") && sentence.ends_with("[::]:32000: in use"), "{sentence}");
         blocked.free(32_000);
-        assert!(told(&blocked).is_empty());
+        assert!(sentences_of(&blocked).is_empty());
     }
 
     #[test]
     fn s22_what_is_touched_is_updated() {
         let mut checks = Checks::default();
-        let (web, nobody) = (BTreeSet::from([service("web")]), BTreeSet::new());
+        let (web, none) = (BTreeSet::from([service("web")]), BTreeSet::new());
         let expected =
             ServiceHealth { service: service("web"), endpoints: 2, load_balancer_ips: Vec::new(), in_force: true };
         let health = |expected: &ServiceHealth| Some(BTreeMap::from([(32_000, expected.clone())]));
-        assert_eq!(checks.update(&web, one("web", 32_000, 2), &nobody), health(&expected));
-        assert_eq!(checks.update(&BTreeSet::from([service("other")]), BTreeMap::new(), &nobody), None);
+        assert_eq!(checks.update(&web, one("web", 32_000, 2), &none), health(&expected));
+        assert_eq!(checks.update(&BTreeSet::from([service("other")]), BTreeMap::new(), &none), None);
         let refused = ServiceHealth { in_force: false, ..expected };
-        assert_eq!(checks.update(&nobody, BTreeMap::new(), &web), health(&refused));
-        assert_eq!(checks.update(&web, BTreeMap::new(), &nobody), Some(BTreeMap::new()));
+        assert_eq!(checks.update(&none, BTreeMap::new(), &web), health(&refused));
+        assert_eq!(checks.update(&web, BTreeMap::new(), &none), Some(BTreeMap::new()));
     }
 }

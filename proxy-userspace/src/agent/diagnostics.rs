@@ -43,6 +43,11 @@ impl Diagnostics {
         &self.counts
     }
 
+    /// Returns the diagnostics of the first objects, at most `limit`.
+    pub fn first(&self, limit: usize) -> Vec<Diagnostic> {
+        self.current_by_object.values().flatten().take(limit).cloned().collect()
+    }
+
     /// Logs new diagnostics: a line each, or one line for many about the same field.
     pub fn log(&mut self, now: Instant) {
         for (field, lines) in self.pending.due(now) {

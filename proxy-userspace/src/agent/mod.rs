@@ -6,6 +6,7 @@ pub mod checks;
 mod diagnostics;
 pub mod durations;
 mod growth;
+mod inputs;
 pub mod no_local;
 mod node_name;
 mod publish;
@@ -17,7 +18,7 @@ pub mod status;
 mod triggers;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     future::pending,
     net::SocketAddr,
     time::{Duration, Instant, SystemTime},
@@ -25,23 +26,23 @@ use std::{
 
 use jiff::Timestamp;
 use tokio::sync::{mpsc, watch as changes};
-use tracing::{debug, info};
+use tracing::info;
 
+pub use self::inputs::Inputs;
 use crate::{
     agent::{
-        announcer::Announcer, checks::Checks, diagnostics::Diagnostics, no_local::NoLocals, reconcile::Scope,
-        refusals::Refusals, removed_backends::RemovedBackends, retry::Retry, status::Status, triggers::Triggers,
+        announcer::Announcer, checks::Checks, diagnostics::Diagnostics, inputs::WakeReason, no_local::NoLocals,
+        reconcile::Scope, refusals::Refusals, removed_backends::RemovedBackends, retry::Retry, status::Status,
+        triggers::Triggers,
     },
     apply::Dataplane,
     config::Quantity,
     desired::ServiceName,
     model::Model,
-    node::{forwarding::Forwarding, heap, rtnetlink::Routes, snat_ports::SnatPorts},
-    objects::{ApiEvent, Event, Kind, LocalAddresses},
+    node::{forwarding::Forwarding, heap, snat_ports::SnatPorts},
+    objects::ApiEvent,
 };
 
-/// The most events that are taken at once, so that the first of a long burst does not wait for the last.
-const BATCH: usize = 4096;
 /// How often the host's settings are read: the kernel sends no event when a sysctl changes.
 const CHECK_PERIOD: Duration = Duration::from_secs(2);
 /// How often [`Dataplane::tidy`] is called.
@@ -86,26 +87,6 @@ pub struct Agent {
     relisted: bool,
     /// How long the model has taken for events that no plan has served yet.
     modelling: Duration,
-}
-
-/// The channels that the agent reads.
-pub struct Inputs {
-    /// Events of the source: the API server or a folder.
-    pub events: mpsc::Receiver<Event>,
-    /// The node's own addresses.
-    pub addresses: changes::Receiver<LocalAddresses>,
-    /// Routes that have changed.
-    pub routes: mpsc::Receiver<Routes>,
-}
-
-/// Why [`Agent::read`] returned.
-enum WakeReason {
-    /// Objects, addresses or routes have changed.
-    Changed,
-    /// It is time to retry what was refused.
-    RetryDue,
-    /// The host's settings have been read, or the maps tidied up: nothing to plan.
-    Checked,
 }
 
 impl Agent {
@@ -231,49 +212,6 @@ impl Agent {
         }
     }
 
-    /// Waits for an input or a timer, and takes what the input has. Returns `None` when the source has ended. Cancel-safe: timers
-    /// are points in time, so cancelling and repeating a call does not prolong the wait.
-    async fn read(&mut self, inputs: &mut Inputs) -> Option<WakeReason> {
-        let mut batch = Vec::new();
-        tokio::select! {
-            count = inputs.events.recv_many(&mut batch, BATCH) => {
-                self.take_events(batch);
-                if count == 0 {
-                    return None;
-                }
-            }
-            Ok(()) = inputs.addresses.changed() => self.take_addresses(inputs),
-            Some(routes) = inputs.routes.recv() => self.dataplane.reroute(&routes),
-            () = tokio::time::sleep_until(self.next_tidy), if self.generation != 0 => {
-                self.next_tidy = tokio::time::Instant::now() + TIDY_PERIOD;
-                self.dataplane.tidy();
-                return Some(WakeReason::Checked);
-            }
-            () = tokio::time::sleep_until(self.next_check), if self.generation != 0 => {
-                self.check_settings();
-                return Some(WakeReason::Checked);
-            }
-            () = tokio::time::sleep_until(self.retry.due()), if self.is_degraded() => return Some(WakeReason::RetryDue),
-        }
-        Some(WakeReason::Changed)
-    }
-
-    fn take_events(&mut self, batch: Vec<Event>) {
-        let (started, now) = (Instant::now(), Timestamp::now());
-        let mut counts = BTreeMap::<Kind, u64>::new();
-        for event in batch {
-            if let Some(kind) = event.changed() {
-                *counts.entry(kind).or_default() += 1;
-            }
-            self.relisted |= matches!(event, Event::Listed(_));
-            self.triggers.note(&event, now);
-            self.model.apply(event);
-        }
-        self.modelling += started.elapsed();
-        self.queued.get_or_insert_with(SystemTime::now);
-        self.note(|status| status.count(counts));
-    }
-
     fn check_settings(&mut self) {
         self.note(|status| {
             if status.usage_of != self.generation {
@@ -286,16 +224,7 @@ impl Agent {
         self.announce(Instant::now());
         self.dataplane.check_affinity(self.growing.contains(&Quantity::Affinity));
         if let Some(forwarding) = &mut self.forwarding {
-            forwarding.look(self.model.local(), |net| self.dataplane.has_backend_here(net));
+            forwarding.check(self.model.local(), |net| self.dataplane.has_backend_here(net));
         }
-    }
-
-    fn take_addresses(&mut self, inputs: &mut Inputs) {
-        let addresses = inputs.addresses.borrow_and_update().clone();
-        debug!(?addresses, "addresses of this node");
-        self.model.set_node_addresses(addresses);
-        let local = self.model.local();
-        self.dataplane.set_outward(&local.outward);
-        self.dataplane.set_source_rules(local.has_source_rules);
     }
 }

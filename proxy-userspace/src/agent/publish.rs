@@ -8,7 +8,12 @@ use std::{
 
 use jiff::Timestamp;
 
-use super::{Agent, checks::HealthByPort, reconcile::PhaseTimes, status::Status};
+use super::{
+    Agent,
+    checks::HealthByPort,
+    reconcile::PhaseTimes,
+    status::{EXAMPLES, Status},
+};
 use crate::desired::Family;
 
 impl Agent {
@@ -25,6 +30,7 @@ impl Agent {
     pub(super) fn publish(&mut self, checks: Option<HealthByPort>, (started, took): (Instant, PhaseTimes)) {
         let queued = self.queued.take();
         let refused = self.refusals.current();
+        let skipped_fields = self.diagnostics.first(EXAMPLES);
         let changes = self.triggers.in_force(&(&self.refused | &self.waiting), Timestamp::now());
         self.status.send_if_modified(|status| {
             status.alive = Instant::now();
@@ -46,6 +52,9 @@ impl Agent {
             }
             status.events.clone_into(&mut status.events_served);
             self.diagnostics.counts().clone_into(&mut status.skipped);
+            if *status.skipped_fields != *skipped_fields {
+                status.skipped_fields = skipped_fields.into();
+            }
             status.no_local = self.no_local.sum();
             let has_changed = checks.as_ref().is_some_and(|checks| *checks != status.checks);
             status.checks = checks.unwrap_or_else(|| Arc::clone(&status.checks));

@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn what_there_was_no_line_for_is_told_later() {
+    fn what_there_was_no_line_for_is_reported_later() {
         let start = Instant::now();
         let mut refusals = Refusals::default();
         let mut logged = 0;

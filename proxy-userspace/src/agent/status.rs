@@ -16,6 +16,7 @@ use super::{
 use crate::{
     apply::{Size, Usage},
     attach::Missing,
+    model::diagnostic::Diagnostic,
     objects::Kind,
     sockets::Stale,
     watch::contact::Contact,
@@ -23,6 +24,9 @@ use crate::{
 
 /// How long something may be wrong before the agent counts as unhealthy: kube-proxy's limit (twice its minimum sync period).
 const UNHEALTHY_AFTER: Duration = Duration::from_mins(1);
+
+/// The most skipped fields that are named.
+pub(super) const EXAMPLES: usize = 20;
 
 /// The agent's published state.
 #[derive(Clone, Debug)]
@@ -69,6 +73,8 @@ pub struct Status {
     pub durations: Durations,
     /// How many fields of objects are skipped, by the kind of object.
     pub skipped: BTreeMap<Kind, usize>,
+    /// The first of these fields, at most [`EXAMPLES`].
+    pub skipped_fields: Arc<[Diagnostic]>,
     /// Numbers of service ports with a policy of Local and no backend on this node.
     pub no_local: NoLocal,
 }
@@ -104,6 +110,7 @@ impl Status {
             events_served: BTreeMap::new(),
             durations: Durations::default(),
             skipped: BTreeMap::new(),
+            skipped_fields: Arc::default(),
             no_local: NoLocal::default(),
         }
     }
@@ -156,7 +163,7 @@ impl Status {
     }
 
     /// Returns the hooks and devices that have lacked their programs for longer than [`UNHEALTHY_AFTER`], in a sentence each.
-    pub(super) fn long_missing(&self, now: Instant) -> Vec<String> {
+    pub(crate) fn long_missing(&self, now: Instant) -> Vec<String> {
         self.missing.missing_longer_than(UNHEALTHY_AFTER, now)
     }
 }

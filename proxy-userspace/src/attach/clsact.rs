@@ -71,6 +71,18 @@ pub(super) fn is_ours(hook: &DeviceHook, folder: &PinFolder) -> io::Result<bool>
     Ok(owner(hook)?.is_some_and(|owner| owner == name(folder)))
 }
 
+/// Returns the ids of the BPF programs of all filters on the hook, whoever has added them.
+pub(super) fn programs(hook: &DeviceHook) -> Vec<u32> {
+    // An error means that there is no such qdisc.
+    let answers = netlink::request(every_filter(hook), netlink::DUMP).unwrap_or_default();
+    let filters = answers.iter().filter_map(|answer| match answer {
+        RouteNetlinkMessage::NewTrafficFilter(filter) => Some(filter),
+        _ => None,
+    });
+    let id = |option: &TcFilterBpfOption| if let TcFilterBpfOption::ProgId(id) = option { Some(*id) } else { None };
+    filters.flat_map(|filter| bpf_options(filter).filter_map(id)).collect()
+}
+
 /// Parses a netlink answer about a filter or a qdisc, for fuzz targets.
 #[cfg(any(test, fuzzing))]
 pub(crate) fn read(answer: &[u8]) {
@@ -101,6 +113,14 @@ fn place(hook: &DeviceHook) -> TcMessage {
     message
 }
 
+/// Returns the request for all filters on a hook.
+fn every_filter(hook: &DeviceHook) -> RouteNetlinkMessage {
+    let mut message = place(hook);
+    message.header.handle = TcHandle::UNSPEC;
+    message.header.info = 0;
+    RouteNetlinkMessage::GetTrafficFilter(message)
+}
+
 fn add(hook: &DeviceHook, program: BorrowedFd<'_>, folder: &PinFolder) -> io::Result<()> {
     let options = [
         TcFilterBpfOption::ProgFd(bpf::raw_fd(&program)?),
@@ -126,15 +146,19 @@ fn owner(hook: &DeviceHook) -> io::Result<Option<String>> {
 }
 
 fn filter_name(filter: &TcMessage) -> String {
+    let name = bpf_options(filter).find_map(|option| match option {
+        TcFilterBpfOption::ProgName(name) => Some(name.clone()),
+        _ => None,
+    });
+    name.unwrap_or_default()
+}
+
+fn bpf_options(filter: &TcMessage) -> impl Iterator<Item = &TcFilterBpfOption> {
     let options = filter.attributes.iter().filter_map(|attribute| match attribute {
         TcAttribute::Options(options) => Some(options),
         _ => None,
     });
-    let name = options.flatten().find_map(|option| match option {
-        TcOption::Bpf(TcFilterBpfOption::ProgName(name)) => Some(name.clone()),
-        _ => None,
-    });
-    name.unwrap_or_default()
+    options.flatten().filter_map(|option| if let TcOption::Bpf(option) = option { Some(option) } else { None })
 }
 
 fn clsact(device: u32) -> TcMessage {
@@ -162,10 +186,8 @@ fn is_idle(device: u32) -> io::Result<bool> {
         _ => false,
     });
     for hook in [Hook::ClsactIngress, Hook::ClsactEgress] {
-        let mut every = place(&DeviceHook { hook, device, name: String::new() });
-        every.header.handle = TcHandle::UNSPEC;
-        every.header.info = 0;
-        if !netlink::request(RouteNetlinkMessage::GetTrafficFilter(every), netlink::DUMP)?.is_empty() {
+        if !netlink::request(every_filter(&DeviceHook { hook, device, name: String::new() }), netlink::DUMP)?.is_empty()
+        {
             return Ok(false);
         }
     }

@@ -1,6 +1,7 @@
 //! Attaches programs to their hooks, on the cgroup and on devices. They stay attached when the agent ends, and a later agent
 //! replaces them atomically. `devices` decides which device is served, and how.
 
+mod attached;
 pub mod cgroup;
 mod clsact;
 pub mod device;
@@ -8,6 +9,7 @@ mod link;
 mod load;
 mod loaded;
 mod missing;
+pub mod occupants;
 mod old_programs;
 mod program_set;
 mod programs;
@@ -31,15 +33,16 @@ use aya::{
 use proxy_common::sizes::DEVICES_MAX;
 
 pub use self::{
+    attached::{Attached, AttachedDevice, Mode},
     link::Put,
     load::Group,
     loaded::{LoadedPrograms, Statistics},
-    missing::{AttachPoint, Missing},
+    missing::{AttachPoint, Missing, MissingHook},
     program_set::ProgramSet,
     programs::{Programs, Variant},
     renew::{pin_programs, renew},
     socket_hooks::SocketHooks,
-    tcx::has_links as tc_has_links,
+    tcx::{has_links as tc_has_links, is_known as tc_links_are_known},
     xdp::program_on as xdp_program_on,
 };
 
@@ -94,12 +97,16 @@ pub enum AttachError {
         /// The kernel's error.
         source: MapError,
     },
-    /// The device can't be noted in DEVICES.
+    /// The kernel refuses to note the device in DEVICES.
+    #[error("note the device in map DEVICES")]
+    Note(#[source] MapError),
+    /// Other devices have all the room in DEVICES.
     #[error(
-        "note the device in map DEVICES, which has room for {} (name fewer with --devices and --pod-interfaces)",
+        "note the device in map DEVICES: it has room for {} (name fewer with --devices and --pod-interfaces; while there are SCTP \
+         Services, each pod has one)",
         DEVICES_MAX
     )]
-    Note(#[source] MapError),
+    NoRoom,
     /// The kernel refuses to attach the program.
     #[error("attach {name} to {target}")]
     Attach {
@@ -143,6 +150,14 @@ pub enum AttachError {
     Detach {
         /// The pin.
         path: PathBuf,
+        /// The kernel's error.
+        source: io::Error,
+    },
+    /// The programs on a hook can't be listed.
+    #[error("list the programs on {target} (run waggle as root)")]
+    Query {
+        /// The cgroup or device.
+        target: String,
         /// The kernel's error.
         source: io::Error,
     },

@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn w01_of_the_verifiers_log_one_line_is_told() {
+    fn w01_one_line_of_the_verifiers_log_is_shown() {
         let statistics = "verification time 9 usec\nstack depth 0+8\nprocessed 2 insns (limit 1000000)\n";
         let log = format!("0: R1=ctx()\n1: (79) r0 = *(u64 *)(r1 +0)\nR1 invalid mem access 'scalar'\n{statistics}");
         for (log, wanted) in [(&*log, ": R1 invalid mem access 'scalar'"), (statistics, ""), ("", "")] {

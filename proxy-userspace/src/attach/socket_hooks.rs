@@ -48,10 +48,10 @@ impl SocketHooks {
     }
 
     /// Attaches the programs that are not attached. If none is missing, this takes three system calls for each.
-    pub fn look(&self) {
+    pub fn check_all(&self) {
         let cgroup = Cgroup::open(&self.cgroup);
         let reason = |hook: &SocketHook| match &cgroup {
-            Ok(cgroup) => self.look_at(hook, cgroup).err().map(|error| Report(&error).to_string()),
+            Ok(cgroup) => self.check(hook, cgroup).err().map(|error| Report(&error).to_string()),
             Err(error) => Some(Report(error).to_string()),
         };
         let lacking = self.hooks.iter().filter_map(|hook| Some((hook.name.to_owned(), reason(hook)?)));
@@ -65,7 +65,7 @@ impl SocketHooks {
         }
     }
 
-    fn look_at(&self, hook: &SocketHook, cgroup: &Cgroup) -> Result<(), AttachError> {
+    fn check(&self, hook: &SocketHook, cgroup: &Cgroup) -> Result<(), AttachError> {
         if bpf::open_pin(&hook.pin).and_then(bpf::link_info).is_ok_and(|link| cgroup.has(&link)) {
             return Ok(());
         }

@@ -53,7 +53,7 @@ pub fn program_on(device: u32, netns: Option<i32>) -> io::Result<Option<u32>> {
 }
 
 /// Returns the first result of `wanted` for the attributes of a device's XDP programs.
-fn find<T>(device: u32, netns: Option<i32>, wanted: impl Fn(LinkXdp) -> Option<T>) -> io::Result<Option<T>> {
+pub(super) fn find<T>(device: u32, netns: Option<i32>, wanted: impl Fn(LinkXdp) -> Option<T>) -> io::Result<Option<T>> {
     let mut message = LinkMessage::default();
     message.header.index = device;
     message.attributes = netns.map(LinkAttribute::IfNetnsId).into_iter().collect();

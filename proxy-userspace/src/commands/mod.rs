@@ -1,15 +1,21 @@
 //! The commands of `waggle`, the command line, and the bodies of the fuzz targets.
 
+pub mod check;
 pub mod cleanup;
 pub mod cli;
 pub mod config_file;
+pub mod explain;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 pub mod get;
 mod growth;
 pub mod kube_proxy;
 pub mod ready;
+#[cfg(test)]
+mod reference;
 pub mod run;
 pub mod show;
 mod startup;
+pub mod status;
+pub mod top;
 pub mod validate;

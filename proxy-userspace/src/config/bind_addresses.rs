@@ -5,6 +5,11 @@ use std::{
     str::FromStr,
 };
 
+/// The port of `/healthz` and `/livez` by default, as in kube-proxy.
+pub const HEALTH_PORT: u16 = 10256;
+/// The port of `/metrics` and `/status` by default, as in kube-proxy.
+pub const METRICS_PORT: u16 = 10249;
+
 /// Addresses that the agent's own ports listen on; `None` turns a port off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BindAddresses {

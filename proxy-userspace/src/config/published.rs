@@ -158,14 +158,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn urls_are_told_without_passwords() {
-        for (url, told) in [
+    fn urls_are_shown_without_passwords() {
+        for (url, shown) in [
             ("https://192.0.2.1:6443", "https://192.0.2.1:6443"),
             ("https://me:secret@control:6443/base", "https://control:6443/base"),
             ("https://me:sec@ret@[2001:db8::1]:6443/?token=secret", "https://[2001:db8::1]:6443/"),
             ("control:6443", "control:6443"),
         ] {
-            assert_eq!(without_user(url), told);
+            assert_eq!(without_user(url), shown);
         }
     }
 

@@ -2,7 +2,10 @@
 //! which devices these are; `serve.rs` attaches the programs.
 
 mod following;
+mod hooks;
 mod outcome;
+pub mod preview;
+mod room;
 mod select;
 mod serve;
 mod unreliable_xdp;
@@ -41,7 +44,7 @@ const RETRY: Duration = Duration::from_secs(10);
 
 /// Decides which devices of a snapshot are served, for fuzz targets.
 #[cfg(any(test, fuzzing))]
-pub(crate) fn look(snapshot: &Snapshot) {
+pub(crate) fn fuzz_selection(snapshot: &Snapshot) {
     for sctp in [false, true] {
         let selection = select::select(&DeviceConfig::default(), snapshot, &BTreeSet::new(), sctp);
         for target in selection.devices.values() {
@@ -126,18 +129,18 @@ impl Follower {
         if self.config.mode == DeviceMode::Off {
             info!("no device is served: packets from outside the node pass untouched");
         }
-        self.look_once().await
+        self.serve_once().await
     }
 
-    async fn look_once(&mut self) -> Result<(), DevicesError> {
+    async fn serve_once(&mut self) -> Result<(), DevicesError> {
         let snapshot = Watcher::start()?.snapshot().await?;
-        Ok(self.look(&snapshot)?)
+        Ok(self.serve(&snapshot)?)
     }
 
     /// Gives every served device the programs of another set, each hook atomically. Returns the previous set.
     pub async fn renew(&mut self, program_set: ProgramSet) -> Result<ProgramSet, DevicesError> {
         let before = self.devices.renew(program_set);
-        self.look_once().await.map(|()| before)
+        self.serve_once().await.map(|()| before)
     }
 
     /// Returns the groups of programs that a set inside a running agent needs: those of a start, and those for SCTP of the node's
@@ -170,13 +173,13 @@ impl Follower {
     async fn follow_connected(&mut self) -> Result<Infallible, DevicesError> {
         let mut kernel = Watcher::start()?;
         loop {
-            self.look(&kernel.snapshot().await?)?;
+            self.serve(&kernel.snapshot().await?)?;
             sleep(DEBOUNCE).await;
             self.wait(&mut kernel).await?;
         }
     }
 
-    /// Waits until there is a reason to look again.
+    /// Waits until there is a reason to check devices again.
     async fn wait(&mut self, kernel: &mut Watcher) -> Result<(), KernelError> {
         loop {
             match timeout(RETRY, changed(kernel, &mut self.sctp)).await {
@@ -188,7 +191,7 @@ impl Follower {
         }
     }
 
-    fn look(&mut self, snapshot: &Snapshot) -> Result<(), AttachError> {
+    fn serve(&mut self, snapshot: &Snapshot) -> Result<(), AttachError> {
         let sctp = *self.sctp.borrow_and_update();
         let selection = select::select(&self.config, snapshot, &self.devices.served(), sctp);
         let logged = &self.logged;

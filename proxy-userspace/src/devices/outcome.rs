@@ -1,8 +1,10 @@
-//! The outcome of serving a device, and its log line.
+//! The outcome of serving a device, its flags in the map DEVICES, and its log line.
 
+use proxy_common::Device;
 use tracing::{error, info, warn};
 
 use super::select::{Role, Target};
+use crate::config::devices::DeviceMode;
 
 /// How a device is served.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +25,23 @@ impl DeviceOutcome {
     /// Whether the outcome stays until the device itself changes.
     pub(super) fn is_settled(&self) -> bool {
         !matches!(self, Self::Failed(_) | Self::Lossy(_))
+    }
+
+    /// Returns the flags of the device in DEVICES, which the programs and `waggle get devices` read.
+    pub(super) fn flags(&self, target: &Target, mode: DeviceMode) -> u32 {
+        let role = target.role.flags();
+        if target.link.bare {
+            return role | Device::BARE;
+        }
+        let chosen = if role == 0 && mode != DeviceMode::Auto { Device::MODE_IS_CHOSEN } else { 0 };
+        let reason = match self {
+            Self::Served("xdp") => Device::REDIRECT,
+            Self::Lossy(_) => Device::REDIRECT | Device::LOSSY,
+            Self::Unreliable(_) => Device::UNSURE,
+            Self::FellBack(_) => Device::FELL_BACK,
+            Self::Served(_) | Self::Failed(_) => 0,
+        };
+        role | chosen | reason
     }
 
     /// Logs one line for the device.

@@ -11,8 +11,8 @@ use crate::{
     node::rtnetlink::{Address, Link, Snapshot},
 };
 
-/// The clients whose packets a device carries, as far as they are served there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The clients whose packets a device carries, as far as they are served there. In the order in which devices get room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Role {
     /// All clients.
     Outside,

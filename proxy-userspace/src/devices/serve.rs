@@ -1,5 +1,5 @@
 //! Attaches programs to devices and detaches them, logs it, and keeps the map DEVICES up to date. A device that can't be served is
-//! logged and does not affect the others.
+//! logged and does not affect the others; one for which DEVICES has no room is such a device.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -7,23 +7,25 @@ use std::{
 };
 
 use aya::maps::{HashMap, MapData};
-use proxy_common::Device;
+use proxy_common::{Device, sizes::DEVICES_MAX};
 use tracing::{debug, error, info};
 
 use super::{
+    hooks::{DeviceHooks, PinnedHooks},
     outcome::DeviceOutcome,
+    room::{Division, divide},
     select::{Role, Target},
     unreliable_xdp::loss,
 };
 use crate::{
     attach::{
         AttachError, AttachPoint, Group, Missing, ProgramSet,
-        device::{DeviceHook, Hook, list},
+        device::{DeviceHook, Hook},
         tc_has_links,
     },
     config::devices::{DeviceConfig, DeviceMode, TcAttach},
     logging::errors::Report,
-    maps::PinFolder,
+    maps::{PinFolder, store::Entries},
 };
 
 /// The last outcome of serving a device.
@@ -38,20 +40,21 @@ struct ServedDevice {
 
 impl ServedDevice {
     /// Whether one of the device's programs is no longer attached.
-    fn has_lost(&self, folder: &PinFolder) -> bool {
-        self.hooks.iter().any(|hook| hook.is_dead(folder))
+    fn has_lost(&self, hooks: &impl DeviceHooks) -> bool {
+        self.hooks.iter().any(|hook| hooks.is_dead(hook))
     }
 }
 
 /// The devices that are served.
-pub(super) struct Devices {
-    program_set: ProgramSet,
-    map: HashMap<MapData, u32, Device>,
-    folder: PinFolder,
+pub(super) struct Devices<H = PinnedHooks, M = HashMap<MapData, u32, Device>> {
+    hooks: H,
+    map: M,
+    /// How many entries the map has room for.
+    room: usize,
     mode: DeviceMode,
     has_tcx: bool,
     states: BTreeMap<u32, ServedDevice>,
-    /// The pinned hooks when they were last listed.
+    /// The hooks with programs when they were last listed.
     pinned: Vec<DeviceHook>,
     /// Where devices that can't be served are noted.
     missing: Missing,
@@ -70,21 +73,24 @@ impl Devices {
             TcAttach::Tcx => true,
             TcAttach::Clsact => false,
         };
-        let (mode, states, pinned) = (config.mode, BTreeMap::new(), Vec::new());
-        Self { program_set, map, folder, mode, has_tcx, states, pinned, missing }
+        let (hooks, mode, states, pinned) =
+            (PinnedHooks { program_set, folder }, config.mode, BTreeMap::new(), Vec::new());
+        Self { hooks, map, room: DEVICES_MAX, mode, has_tcx, states, pinned, missing }
     }
 
     /// Returns the set of programs.
     pub(super) const fn program_set(&mut self) -> &mut ProgramSet {
-        &mut self.program_set
+        &mut self.hooks.program_set
     }
 
     /// Replaces the set of programs. The next [`reconcile`](Self::reconcile) attaches the new programs. Returns the previous set.
     pub(super) fn renew(&mut self, program_set: ProgramSet) -> ProgramSet {
         self.states.values_mut().for_each(|state| state.is_outdated = true);
-        std::mem::replace(&mut self.program_set, program_set)
+        std::mem::replace(&mut self.hooks.program_set, program_set)
     }
+}
 
+impl<H: DeviceHooks, M: Entries<u32, Device>> Devices<H, M> {
     /// Returns the indices of the devices that are served for all clients.
     pub(super) fn served(&self) -> BTreeSet<u32> {
         let outside = self.states.iter().filter(|(_, state)| state.target.role == Role::Outside);
@@ -94,18 +100,23 @@ impl Devices {
     /// Whether a device must be served again although no change was reported: it could not be served, or not well, or its program
     /// was detached, which the kernel does not report.
     pub(super) fn is_unsettled(&self) -> bool {
-        self.states.values().any(|state| !state.outcome.is_settled() || state.has_lost(&self.folder))
+        self.states.values().any(|state| !state.outcome.is_settled() || state.has_lost(&self.hooks))
     }
 
     /// Attaches programs to the selected devices and detaches them from all others. Fails only if the pins can't be
     /// listed.
     pub(super) fn reconcile(&mut self, wanted: BTreeMap<u32, Target>) -> Result<(), AttachError> {
-        self.pinned = list(&self.folder)?;
+        self.pinned = self.hooks.list()?;
         self.states.retain(|index, _| wanted.contains_key(index));
-        self.forget_others(&wanted);
-        for (index, target) in wanted {
+        let Division { with_room, without } = divide(wanted, &self.map.keys().collect(), self.room);
+        self.forget_others(&with_room);
+        for (index, target) in without {
+            let outcome = DeviceOutcome::Failed(AttachError::NoRoom.to_string());
+            self.note(index, ServedDevice { target, outcome, hooks: Vec::new(), is_outdated: false });
+        }
+        for (index, target) in with_room {
             let state = self.states.get(&index);
-            let has_lost = state.is_some_and(|state| state.has_lost(&self.folder));
+            let has_lost = state.is_some_and(|state| state.has_lost(&self.hooks));
             let is_same =
                 state.is_some_and(|state| state.target == target && state.outcome.is_settled() && !state.is_outdated);
             if is_same && !has_lost {
@@ -115,44 +126,47 @@ impl Devices {
                 info!(device = target.link.name, index, "device has lost a program: serving it again");
             }
             let outcome = self.serve(&target);
-            if self.states.get(&index).is_none_or(|state| state.outcome != outcome) {
-                outcome.report(&target);
-            }
-            let hooks = list(&self.folder)?.into_iter().filter(|hook| hook.device == index).collect();
-            self.states.insert(index, ServedDevice { target, outcome, hooks, is_outdated: false });
+            let hooks = self.hooks.list()?.into_iter().filter(|hook| hook.device == index).collect();
+            self.note(index, ServedDevice { target, outcome, hooks, is_outdated: false });
         }
-        self.missing.replace(AttachPoint::Device, self.unserved(), Instant::now());
+        let now = Instant::now();
+        self.missing.replace(AttachPoint::Device, self.unserved(|role| role == Role::Outside), now);
+        self.missing.replace(AttachPoint::Pod, self.unserved(|role| role != Role::Outside), now);
         Ok(())
     }
 
-    /// Returns the devices that should be served for clients outside but can't be, with the reasons. Devices of pods are not among
-    /// them: they come and go, and one pod is no reason to call the node unhealthy.
-    fn unserved(&self) -> BTreeMap<String, String> {
-        let outside = self.states.values().filter(|state| state.target.role == Role::Outside);
-        let unserved = outside.filter_map(|state| match &state.outcome {
+    /// Keeps the outcome, and logs it if it is another than before.
+    fn note(&mut self, index: u32, state: ServedDevice) {
+        if self.states.get(&index).is_none_or(|before| before.outcome != state.outcome) {
+            state.outcome.report(&state.target);
+        }
+        self.states.insert(index, state);
+    }
+
+    /// Returns the devices of these roles that should be served but can't be, with the reasons.
+    fn unserved(&self, is_meant: impl Fn(Role) -> bool) -> BTreeMap<String, String> {
+        let meant = self.states.values().filter(|state| is_meant(state.target.role));
+        let unserved = meant.filter_map(|state| match &state.outcome {
             DeviceOutcome::Failed(reason) => Some((state.target.link.name.clone(), reason.clone())),
             _ => None,
         });
         unserved.collect()
     }
 
-    fn pins_of(&self, device: u32) -> impl Iterator<Item = &DeviceHook> {
-        self.pinned.iter().filter(move |hook| hook.device == device)
-    }
-
-    /// Detaches programs from devices that were removed or are no longer selected, and removes their entries in DEVICES.
+    /// Detaches programs from devices that were removed, are no longer selected, or have no room, and removes their entries in
+    /// DEVICES.
     fn forget_others(&mut self, wanted: &BTreeMap<u32, Target>) {
-        let known: Vec<u32> = self.map.keys().flatten().filter(|index| !wanted.contains_key(index)).collect();
+        let known: Vec<u32> = self.map.keys().filter(|index| !wanted.contains_key(index)).collect();
         for index in known {
-            self.forget_flags(index);
+            self.map.remove(&index);
         }
         for hook in self.pinned.iter().filter(|hook| !wanted.contains_key(&hook.device)) {
-            match hook.remove(&self.folder) {
+            match self.hooks.remove(hook) {
                 Ok(()) => info!(device = hook.name, index = hook.device, hook = hook.hook.word(), "program detached"),
                 Err(error) => {
                     error!(
                         device = hook.name, error = %Report(&error),
-                        "failed to detach from a device that is no longer selected"
+                        "failed to detach from a device that is no longer served"
                     );
                 }
             }
@@ -165,9 +179,9 @@ impl Devices {
         match self.attach(target) {
             Ok(outcome) => outcome,
             Err(error) => {
-                self.forget_flags(link.index);
-                for hook in list(&self.folder).into_iter().flatten().filter(|hook| hook.device == link.index) {
-                    if let Err(error) = hook.remove(&self.folder) {
+                self.map.remove(&link.index);
+                for hook in self.hooks.list().into_iter().flatten().filter(|hook| hook.device == link.index) {
+                    if let Err(error) = self.hooks.remove(&hook) {
                         error!(
                             device = link.name, error = %Report(&error),
                             "failed to detach from a device that can't be served"
@@ -192,7 +206,7 @@ impl Devices {
             // Only native XDP changes the flags below. Otherwise they are final, and a device that is served again
             // keeps them throughout.
             let expected = self.outcome(target, xdp, refused.clone());
-            self.set_flags(link.index, self.flags(target, &expected))?;
+            self.set_flags(target, &expected)?;
         }
         self.put(egress, target)?;
         if let Some(wanted) = xdp {
@@ -203,7 +217,7 @@ impl Devices {
             }
         }
         let outcome = self.outcome(target, xdp, refused);
-        self.set_flags(link.index, self.flags(target, &outcome))?;
+        self.set_flags(target, &outcome)?;
         self.put(ingress, target)?;
         // TC serves already what an earlier agent's XDP no longer serves after this.
         self.remove(link.index, |hook| ![Some(egress), Some(ingress), xdp].contains(&Some(hook)))?;
@@ -214,7 +228,7 @@ impl Devices {
     fn load(&mut self, target: &Target) -> Result<Option<String>, AttachError> {
         let mut refused = None;
         for group in target.groups(self.mode) {
-            match self.program_set.load(group) {
+            match self.hooks.load(group) {
                 Err(error) if group == Group::Xdp => refused = Some(self.fall_back(error)?),
                 loaded => loaded?,
             }
@@ -245,45 +259,28 @@ impl Devices {
         }
     }
 
-    /// Returns the flags of the device in DEVICES, which the programs and `waggle get devices` read.
-    fn flags(&self, target: &Target, outcome: &DeviceOutcome) -> u32 {
-        let role = target.role.flags();
-        if target.link.bare {
-            return role | Device::BARE;
-        }
-        let chosen = if role == 0 && self.mode != DeviceMode::Auto { Device::MODE_IS_CHOSEN } else { 0 };
-        let reason = match outcome {
-            DeviceOutcome::Served("xdp") => Device::REDIRECT,
-            DeviceOutcome::Lossy(_) => Device::REDIRECT | Device::LOSSY,
-            DeviceOutcome::Unreliable(_) => Device::UNSURE,
-            DeviceOutcome::FellBack(_) => Device::FELL_BACK,
-            DeviceOutcome::Served(_) | DeviceOutcome::Failed(_) => 0,
-        };
-        role | chosen | reason
+    /// Detaches a device's programs from the hooks for which `is_meant` returns true.
+    fn remove(&mut self, device: u32, is_meant: impl Fn(Hook) -> bool) -> Result<(), AttachError> {
+        let mut meant = self.pinned.iter().filter(|pinned| pinned.device == device && is_meant(pinned.hook));
+        meant.try_for_each(|pinned| self.hooks.remove(pinned))
     }
 
-    /// Detaches a device's pinned programs from the hooks for which `is_meant` returns true.
-    fn remove(&self, device: u32, is_meant: impl Fn(Hook) -> bool) -> Result<(), AttachError> {
-        self.pins_of(device).filter(|pinned| is_meant(pinned.hook)).try_for_each(|pinned| pinned.remove(&self.folder))
-    }
-
-    fn put(&self, hook: Hook, target: &Target) -> Result<(), AttachError> {
+    fn put(&mut self, hook: Hook, target: &Target) -> Result<(), AttachError> {
         let link = &target.link;
-        let pinned = self.pins_of(link.index).find(|pinned| pinned.hook == hook);
+        let pinned = self.pinned.iter().find(|pinned| pinned.device == link.index && pinned.hook == hook);
         let place = DeviceHook { hook, device: link.index, name: link.name.clone() };
-        let put = place.put(self.program_set.programs(), &self.folder, pinned, target.variant())?;
+        let put = self.hooks.put(&place, pinned, target.variant())?;
         debug!(device = link.name, hook = hook.word(), ?put, "device hook");
         Ok(())
     }
 
     /// Writes the device's entry in DEVICES. Without it the programs take a pod's device for another, and the agent does not know
     /// the device again.
-    fn set_flags(&mut self, index: u32, flags: u32) -> Result<(), AttachError> {
-        self.map.insert(index, Device { flags }, 0).map_err(AttachError::Note)
-    }
-
-    /// Removes the device's entry in DEVICES, if it has one.
-    fn forget_flags(&mut self, index: u32) {
-        let _ = self.map.remove(&index);
+    fn set_flags(&mut self, target: &Target, outcome: &DeviceOutcome) -> Result<(), AttachError> {
+        let flags = outcome.flags(target, self.mode);
+        self.map.put(target.link.index, Device { flags }).map_err(AttachError::Note)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -98,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn field_s07_few_are_told_one_by_one_and_many_by_their_number() {
+    fn field_s07_few_are_logged_one_by_one_and_many_by_their_number() {
         let (mut log, now) = (LogLimit::default(), Instant::now());
         log.add("spec.ports[0].port", 1);
         log.add("spec.ports[17].port", 2);

@@ -32,7 +32,8 @@ pub fn of_services(
     Ok((1..counters.len()).filter_map(read).take(limit.min(ports)).collect())
 }
 
-fn sum_of_service(map: &PerCpuArray<MapData, ServiceCounters>, id: u32) -> Result<ServiceCounters, MapError> {
+/// Returns the counters of the service port with an id, summed over the CPUs.
+pub fn sum_of_service(map: &PerCpuArray<MapData, ServiceCounters>, id: u32) -> Result<ServiceCounters, MapError> {
     let add = |sum: ServiceCounters, one: &ServiceCounters| ServiceCounters {
         connections: sum.connections + one.connections,
         packets: sum.packets + one.packets,

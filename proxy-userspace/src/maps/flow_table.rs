@@ -10,9 +10,12 @@ use aya::{
 use proxy_common::{ConntrackEntry, EntryMeta, FlowBucket, Ipv4ConntrackEntry, Stored, Tuple};
 
 use crate::{
-    maps::{MapsError, PinFolder, open, open_data},
+    maps::{MapsError, PinFolder, open_data, open_data_read_only, typed},
     node::bpf,
 };
+
+/// Opens a pinned map by its name.
+type Opener = fn(&PinFolder, &'static str) -> Result<MapData, MapsError>;
 
 /// How many buckets are read with one system call.
 const BATCH: u32 = 4096;
@@ -54,8 +57,18 @@ impl FlowMapNames {
 
 impl FlowTable {
     /// Opens the pinned maps.
-    pub fn open(folder: &PinFolder, FlowMapNames([ipv4, ipv6]): FlowMapNames) -> Result<Self, MapsError> {
-        Ok(Self { ipv4: Entries::open(folder, ipv4)?, ipv6: Entries::open(folder, ipv6)? })
+    pub fn open(folder: &PinFolder, names: FlowMapNames) -> Result<Self, MapsError> {
+        Self::open_by(open_data, folder, names)
+    }
+
+    /// Opens the pinned maps read-only: the kernel refuses every write.
+    pub fn open_read_only(folder: &PinFolder, names: FlowMapNames) -> Result<Self, MapsError> {
+        Self::open_by(open_data_read_only, folder, names)
+    }
+
+    fn open_by(opener: Opener, folder: &PinFolder, names: FlowMapNames) -> Result<Self, MapsError> {
+        let FlowMapNames([ipv4, ipv6]) = names;
+        Ok(Self { ipv4: Entries::open(opener, folder, ipv4)?, ipv6: Entries::open(opener, folder, ipv6)? })
     }
 
     /// Returns every entry with its tuple, IPv4 first. If programs write concurrently, an entry may appear twice, and one that
@@ -83,6 +96,11 @@ impl FlowTable {
     pub fn reserve(&mut self, tuple: &Tuple, flow: &ConntrackEntry) -> Result<(), MapError> {
         let meta = EntryMeta { flags: flow.meta.flags | EntryMeta::RESERVED, ..flow.meta };
         self.insert(tuple, &ConntrackEntry { meta, ..*flow })
+    }
+
+    /// Returns the entry of a tuple that has not expired at `now` (jiffies), unless it only reserves a key.
+    pub fn find(&self, tuple: &Tuple, now: u32) -> Result<Option<ConntrackEntry>, MapError> {
+        if is_ipv4(tuple) { self.ipv4.find(tuple, now) } else { self.ipv6.find(tuple, now) }
     }
 
     /// Whether a tuple has an entry that has not expired at `now` (jiffies), not only a reserved key.
@@ -113,18 +131,23 @@ fn is_ipv4(tuple: &Tuple) -> bool {
 }
 
 impl<E: Stored<Key: Pod, Bucket: Pod> + Pod> Entries<E> {
-    fn open(folder: &PinFolder, (buckets, map): (Option<&'static str>, &'static str)) -> Result<Self, MapsError> {
+    fn open(
+        opener: Opener,
+        folder: &PinFolder,
+        (buckets, map): (Option<&'static str>, &'static str),
+    ) -> Result<Self, MapsError> {
         let open_buckets = |name| {
             Ok(Buckets {
-                array: open(folder, name)?,
-                map: open_data(folder, name)?,
-                overflow: open(folder, "OVERFLOW")?,
+                array: typed(opener(folder, name)?, name)?,
+                map: opener(folder, name)?,
+                overflow: typed(opener(folder, "OVERFLOW")?, "OVERFLOW")?,
             })
         };
-        let info = open_data(folder, map)?.info().map_err(|source| MapsError::Type { name: map, source })?;
+        let data = opener(folder, map)?;
+        let info = data.info().map_err(|source| MapsError::Type { name: map, source })?;
         let buckets = buckets.map(open_buckets).transpose()?;
         let capacity = buckets.as_ref().map_or(0, |buckets| buckets.array.len()) + info.max_entries();
-        Ok(Self { buckets, map: open(folder, map)?, capacity: capacity as usize })
+        Ok(Self { buckets, map: typed(data, map)?, capacity: capacity as usize })
     }
 
     fn entries(&self) -> impl Iterator<Item = Result<(Tuple, ConntrackEntry), MapError>> {
@@ -184,15 +207,26 @@ impl<E: Stored<Key: Pod, Bucket: Pod> + Pod> Entries<E> {
         self.map.remove(E::key(tuple).borrow())
     }
 
+    fn find(&self, tuple: &Tuple, now: u32) -> Result<Option<ConntrackEntry>, MapError> {
+        let is_live = |entry: &E| !entry.meta().is_expired(now) && !is_reserved(entry.meta());
+        let found = self.stored(tuple)?.into_iter().flatten().find(is_live);
+        Ok(found.map(|entry| widen(E::key(tuple).borrow(), &entry).1))
+    }
+
     /// Returns the metadata of a tuple's entries: in its bucket and in the hash.
     fn metadata(&self, tuple: &Tuple) -> Result<[Option<EntryMeta>; 2], MapError> {
+        Ok(self.stored(tuple)?.map(|entry| entry.map(|entry| *entry.meta())))
+    }
+
+    /// Returns a tuple's entries: in its bucket and in the hash.
+    fn stored(&self, tuple: &Tuple) -> Result<[Option<E>; 2], MapError> {
         let in_bucket = match (self.bucket(tuple)?.0, &self.buckets) {
-            (Some(index), Some(Buckets { array: buckets, .. })) => Some(*buckets.get(&index, 0)?.entry().meta()),
+            (Some(index), Some(Buckets { array: buckets, .. })) => Some(*buckets.get(&index, 0)?.entry()),
             _ => None,
         };
         let in_hash = match self.map.get(E::key(tuple).borrow(), 0) {
             Err(MapError::KeyNotFound) => None,
-            entry => Some(*entry?.meta()),
+            entry => Some(entry?),
         };
         Ok([in_bucket, in_hash])
     }

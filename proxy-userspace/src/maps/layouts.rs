@@ -1,5 +1,6 @@
 //! The layout of every pinned map that this version of Waggle expects, and the ABI version that introduced it.
 
+use aya::maps::{MapError, MapInfo};
 use proxy_common::{MAPS, MapKind, MapSpec};
 
 use crate::config::MapSizes;
@@ -41,4 +42,17 @@ pub fn layouts(sizes: &MapSizes, processors: usize) -> Vec<Layout> {
         Layout { name, key_size, value_size, max_entries, since }
     };
     MAPS.iter().map(layout).collect()
+}
+
+/// Checks that the keys and values of a pinned map have the sizes of this release.
+pub(super) fn check_sizes(name: &str, found: &MapInfo) -> Result<(), MapError> {
+    let Some(map) = MAPS.iter().find(|map| map.name == name) else { return Ok(()) };
+    let differ = |found: u32, wanted: u32| (found != wanted).then_some((found as usize, wanted as usize));
+    if let Some((size, expected)) = differ(found.key_size(), map.key_size) {
+        return Err(MapError::InvalidKeySize { size, expected });
+    }
+    match differ(found.value_size(), map.value_size) {
+        Some((size, expected)) => Err(MapError::InvalidValueSize { size, expected }),
+        None => Ok(()),
+    }
 }

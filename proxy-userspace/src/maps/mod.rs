@@ -230,8 +230,7 @@ fn room(folder: &PinFolder, name: &'static str) -> Result<usize, MapsError> {
 }
 
 pub(crate) fn open<M: TryFrom<Map, Error = MapError>>(folder: &PinFolder, name: &'static str) -> Result<M, MapsError> {
-    let data = open_data(folder, name)?;
-    Map::from_map_data(data).and_then(M::try_from).map_err(|source| MapsError::Type { name, source })
+    typed(open_data(folder, name)?, name)
 }
 
 /// Opens a pinned map read-only: the kernel refuses every write through the handle.
@@ -239,15 +238,22 @@ pub fn open_read_only<M: TryFrom<Map, Error = MapError>>(
     folder: &PinFolder,
     name: &'static str,
 ) -> Result<M, MapsError> {
-    let data = open_data_read_only(folder, name)?;
+    typed(open_data_read_only(folder, name)?, name)
+}
+
+/// Returns an open map as one of its type.
+pub(crate) fn typed<M: TryFrom<Map, Error = MapError>>(data: MapData, name: &'static str) -> Result<M, MapsError> {
     Map::from_map_data(data).and_then(M::try_from).map_err(|source| MapsError::Type { name, source })
 }
 
-/// Opens a pinned map of any type read-only.
-pub(crate) fn open_data_read_only(folder: &PinFolder, name: &str) -> Result<MapData, MapsError> {
+/// Opens a pinned map of any type read-only. Fails if its keys or values have another size than those of this release: an agent of
+/// another release may have replaced it a moment ago.
+pub(crate) fn open_data_read_only(folder: &PinFolder, name: &'static str) -> Result<MapData, MapsError> {
     let path = folder.map(name);
     let data = bpf::open_map_read_only(&path).map_err(MapError::from).and_then(MapData::from_fd);
-    data.map_err(|source| MapsError::Open { path, source })
+    let data = data.map_err(|source| MapsError::Open { path, source })?;
+    let is_fit = data.info().and_then(|info| layouts::check_sizes(name, &info));
+    is_fit.map(|()| data).map_err(|source| MapsError::Type { name, source })
 }
 
 /// Maps a pinned array into memory.

@@ -62,7 +62,7 @@ impl Model {
     }
 
     /// Reads the API server's endpoints again, after a change of its slices.
-    pub(super) fn look_at_api_server(&mut self) {
+    pub(super) fn refresh_api_endpoints(&mut self) {
         let name = ServiceName::new(API_SERVER.0, API_SERVER.1);
         let now = self.services.get(&name).map(api_endpoints).unwrap_or_default();
         let before = std::mem::replace(&mut self.api_endpoints, now);

@@ -253,7 +253,7 @@ impl Model {
             self.touched.objects.insert(reference);
         }
         if is_of_api_server {
-            self.look_at_api_server();
+            self.refresh_api_endpoints();
         }
     }
 

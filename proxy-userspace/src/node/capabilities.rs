@@ -69,6 +69,16 @@ pub fn missing() -> Option<Missing> {
     missing_of(&ALWAYS)
 }
 
+/// Returns the capabilities that the process lacks to destroy UDP sockets in all pods.
+pub fn missing_for_termination() -> Option<Missing> {
+    missing_of(&TERMINATION)
+}
+
+/// Whether the process may ask the kernel for rules of firewalls and for programs on hooks.
+pub fn can_look_at_network() -> bool {
+    caps::has_cap(None, CapSet::Effective, Capability::CAP_NET_ADMIN).unwrap_or(false)
+}
+
 fn missing_of(needs: &[Need]) -> Option<Missing> {
     let lacks = |need: &&Need| !caps::has_cap(None, CapSet::Permitted, need.capability).unwrap_or(false);
     let missing: Vec<Need> = needs.iter().filter(lacks).copied().collect();

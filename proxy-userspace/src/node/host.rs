@@ -59,12 +59,15 @@ fn choose_cgroup(mounts: Vec<Mount>, is_whole: impl Fn(&Path) -> bool) -> Option
 
 /// Checks that programs can be loaded and pinned: a BPF file system is mounted, and the process has the capabilities.
 pub fn check() -> Result<(), HostError> {
-    let is_bpffs = |(mount, kind): (Mount, &str)| kind == "bpf" && mount.point == Path::new("/sys/fs/bpf");
-    let bpffs = mounts()?.lines().filter_map(parse_mount).any(is_bpffs);
-    if !bpffs {
-        return Err(HostError::NoBpffs);
-    }
+    find_bpffs()?;
     capabilities::missing().map_or(Ok(()), |missing| Err(HostError::NotPermitted(missing)))
+}
+
+/// Fails if no BPF file system is mounted where pins are.
+pub fn find_bpffs() -> Result<(), HostError> {
+    let is_bpffs = |(mount, kind): (Mount, &str)| kind == "bpf" && mount.point == Path::new("/sys/fs/bpf");
+    let is_mounted = mounts()?.lines().filter_map(parse_mount).any(is_bpffs);
+    if is_mounted { Ok(()) } else { Err(HostError::NoBpffs) }
 }
 
 /// Returns this node's name: the given name, or else the host name, trimmed and in lower case, as kube-proxy and the kubelet do.

@@ -8,6 +8,7 @@ pub(crate) mod forwarding;
 pub mod heap;
 pub mod host;
 pub mod jiffies;
+pub(crate) mod netdev;
 pub(crate) mod netfilter;
 pub(crate) mod netlink;
 pub mod open_files;

@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_is_told_from_the_end() {
+    fn a_refusal_is_distinguished_from_the_end() {
         assert!(result(&0_i32.to_ne_bytes()).is_ok() && result(&[]).is_ok());
         let refused = result(&(-libc::EPERM).to_ne_bytes()).unwrap_err();
         assert_eq!(refused.raw_os_error(), Some(libc::EPERM));

@@ -1,11 +1,11 @@
 //! Looks up the route from this node to a backend in the kernel's routing tables and rules, one address at a time.
 
-use std::net::IpAddr;
+use std::{io, net::IpAddr};
 
 use rtnetlink::{
     packet_route::{
         AddressFamily, RouteNetlinkMessage,
-        route::{RouteAddress, RouteAttribute, RouteMessage, RouteType},
+        route::{RouteAddress, RouteAttribute, RouteMessage, RouteType, RouteVia},
     },
     sys::protocols::NETLINK_ROUTE,
 };
@@ -23,6 +23,21 @@ pub(crate) struct ResolvedRoute {
     pub(crate) device: u32,
     /// The source address that the kernel would choose.
     pub(crate) source: Option<IpAddr>,
+    /// The next router; `None` if the address is reached directly. It may be of the other family (RFC 5549).
+    pub(crate) gateway: Option<IpAddr>,
+}
+
+/// The kernel's answer about an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RouteAnswer {
+    /// The address is this node's own.
+    Own,
+    /// It is reached by this route.
+    By(ResolvedRoute),
+    /// A route of type unreachable, prohibit or blackhole refuses it.
+    Refused,
+    /// There is no route.
+    None,
 }
 
 /// Asks the kernel for routes.
@@ -35,17 +50,29 @@ impl RouteLookup {
     /// Returns the route to an address of another node or pod; `None` for this node's own addresses, and for addresses
     /// without a route.
     pub(crate) fn ask(&mut self, to: IpAddr) -> Option<ResolvedRoute> {
+        match self.answer(to) {
+            RouteAnswer::By(route) => Some(route),
+            RouteAnswer::Own | RouteAnswer::Refused | RouteAnswer::None => None,
+        }
+    }
+
+    /// Returns what the kernel says of an address.
+    pub(crate) fn answer(&mut self, to: IpAddr) -> RouteAnswer {
         if self.connection.is_none() {
             let made = NetlinkSocket::new(NETLINK_ROUTE)
                 .inspect_err(|error| warn!(error = %Report(error), "can't look up routes to backends"));
             self.connection = made.ok();
         }
-        // If there is no route, the kernel responds with an error.
-        let answers = self.connection.as_mut()?.request(question(to), ACK).ok()?;
-        answers.iter().find_map(|answer| match answer {
-            RouteNetlinkMessage::NewRoute(route) => read(route),
+        let Some(connection) = self.connection.as_mut() else { return RouteAnswer::None };
+        let answers = match connection.request(question(to), ACK) {
+            Ok(answers) => answers,
+            Err(error) => return refusal(&error),
+        };
+        let read = |answer: &RouteNetlinkMessage| match answer {
+            RouteNetlinkMessage::NewRoute(route) => Some(read(route)),
             _ => None,
-        })
+        };
+        answers.iter().find_map(read).unwrap_or(RouteAnswer::None)
     }
 }
 
@@ -61,20 +88,41 @@ fn question(to: IpAddr) -> RouteNetlinkMessage {
     RouteNetlinkMessage::GetRoute(message)
 }
 
-fn read(route: &RouteMessage) -> Option<ResolvedRoute> {
-    if route.header.kind != RouteType::Unicast {
-        return None;
+/// Interprets the error of a request: that of a route which refuses, or of none (`fib_props` in net/ipv4/fib_semantics.c).
+fn refusal(error: &io::Error) -> RouteAnswer {
+    match error.raw_os_error() {
+        Some(libc::EHOSTUNREACH | libc::EACCES | libc::EINVAL) => RouteAnswer::Refused,
+        _ => RouteAnswer::None,
     }
-    let (mut device, mut source) = (None, None);
+}
+
+fn read(route: &RouteMessage) -> RouteAnswer {
+    match route.header.kind {
+        RouteType::Unicast => {}
+        RouteType::Local => return RouteAnswer::Own,
+        RouteType::Unreachable | RouteType::Prohibit | RouteType::BlackHole => return RouteAnswer::Refused,
+        _ => return RouteAnswer::None,
+    }
+    let (mut device, mut source, mut gateway) = (None, None, None);
     for attribute in &route.attributes {
         match attribute {
             RouteAttribute::Oif(index) => device = Some(*index),
-            RouteAttribute::PrefSource(RouteAddress::Inet(ipv4)) => source = Some(IpAddr::from(*ipv4)),
-            RouteAttribute::PrefSource(RouteAddress::Inet6(ipv6)) => source = Some(IpAddr::from(*ipv6)),
+            RouteAttribute::PrefSource(address) => source = ip(address),
+            RouteAttribute::Gateway(address) => gateway = ip(address),
+            RouteAttribute::Via(RouteVia::Inet(ipv4)) => gateway = Some(IpAddr::from(*ipv4)),
+            RouteAttribute::Via(RouteVia::Inet6(ipv6)) => gateway = Some(IpAddr::from(*ipv6)),
             _ => {}
         }
     }
-    Some(ResolvedRoute { device: device?, source })
+    device.map_or(RouteAnswer::None, |device| RouteAnswer::By(ResolvedRoute { device, source, gateway }))
+}
+
+fn ip(address: &RouteAddress) -> Option<IpAddr> {
+    match address {
+        RouteAddress::Inet(ipv4) => Some(IpAddr::from(*ipv4)),
+        RouteAddress::Inet6(ipv6) => Some(IpAddr::from(*ipv6)),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -86,6 +134,7 @@ mod tests {
         let mut ways = RouteLookup::default();
         for address in ["127.0.0.1", "::1"] {
             assert_eq!(ways.ask(address.parse().unwrap()), None);
+            assert_eq!(ways.answer(address.parse().unwrap()), RouteAnswer::Own);
         }
     }
 }

@@ -59,6 +59,16 @@ impl SnatPorts {
         (FIRST..=u16::MAX).filter(|port| self.is_free(*port)).count()
     }
 
+    /// Whether so few ports are free that source translation shares ports with the host's sockets.
+    pub const fn is_short(&self) -> bool {
+        self.is_short
+    }
+
+    /// Returns how many ports of `range` the host's sockets may get by themselves: they are ephemeral and not reserved.
+    pub fn ephemeral_in(&self, range: &RangeInclusive<u16>) -> usize {
+        range.clone().filter(|port| self.ephemeral.contains(port) && !self.is_reserved(*port)).count()
+    }
+
     /// Logs a warning if ports are shared, and when `before` were shared and these are not.
     pub fn report(&self, before: Option<&Self>) {
         let (free, was_short) = (self.free(), before.is_some_and(|before| before.is_short));
@@ -77,14 +87,17 @@ impl SnatPorts {
     }
 
     fn is_free(&self, port: u16) -> bool {
-        port >= FIRST && !self.ephemeral.contains(&port) && !self.reserved.iter().any(|range| range.contains(&port))
+        port >= FIRST && !self.ephemeral.contains(&port) && !self.is_reserved(port)
+    }
+
+    fn is_reserved(&self, port: u16) -> bool {
+        self.reserved.iter().any(|range| range.contains(&port))
     }
 
     /// True if connect(2) prefers the port. It takes ephemeral ports of the same parity as the first one as long as there are
     /// any (net/ipv4/inet_hashtables.c), so these are left to it. It never takes reserved ports.
     fn is_taken_first(&self, port: u16) -> bool {
-        let is_reserved = self.reserved.iter().any(|range| range.contains(&port));
-        self.ephemeral.contains(&port) && !is_reserved && (port - self.ephemeral.start()).is_multiple_of(2)
+        self.ephemeral.contains(&port) && !self.is_reserved(port) && (port - self.ephemeral.start()).is_multiple_of(2)
     }
 }
 
@@ -138,6 +151,20 @@ mod tests {
         let shared = |port| ports.class(port) & PortClass::SHARED != 0;
         assert_eq!([1023, 1024, 1025, 1026, 1027, 65_535].map(shared), [false, true, false, true, false, false]);
         assert_eq!([2000, 2001, 2002, 2003].map(shared), [true, true, true, false]);
+    }
+
+    #[test]
+    fn node_ports_that_sockets_may_take_are_counted() {
+        let node_ports = 30_000..=32_767;
+        for (range, reserved, count) in [
+            ("32768 60999", "", 0),
+            ("32000 60999", "", 768),
+            ("1024 65535", "30000-32767", 0),
+            ("1024 65535", "", 2768),
+        ] {
+            let ports = SnatPorts::parse(range, reserved).unwrap();
+            assert_eq!(ports.ephemeral_in(&node_ports), count, "{range:?} {reserved:?}");
+        }
     }
 
     #[test]

@@ -87,8 +87,8 @@ mod tests {
         let text = include_str!("../../../docs/metrics.md");
         let (_, events) = text.split_once("## Events").unwrap();
         let rows = events.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` | "));
-        let told: Vec<_> = rows.filter_map(|(word, rest)| Some((word, rest.split_once(" |")?.0))).collect();
+        let documented: Vec<_> = rows.filter_map(|(word, rest)| Some((word, rest.split_once(" |")?.0))).collect();
         let kind = |reason: Reason| if reason.is_good() { "Normal" } else { "Warning" };
-        assert_eq!(told, Reason::ALL.map(|reason| (reason.word(), kind(reason))));
+        assert_eq!(documented, Reason::ALL.map(|reason| (reason.word(), kind(reason))));
     }
 }

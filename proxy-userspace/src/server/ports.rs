@@ -1,5 +1,5 @@
-//! The agent's own two ports: health (`/healthz`, `/livez`) and metrics (`/metrics`, `/configz`, `/proxyMode`). A port that is
-//! taken, for example by a kube-proxy that still runs, is served as soon as it is free.
+//! The agent's own two ports: health (`/healthz`, `/livez`) and metrics (`/metrics`, `/status`, `/configz`, `/proxyMode`). A port
+//! that is taken, for example by a kube-proxy that still runs, is served as soon as it is free.
 
 use std::{
     io,
@@ -19,9 +19,10 @@ use tracing::{info, warn};
 use super::{
     health::{self, Probe},
     listener::{self, HttpResponse, bind, bind_with_retries},
-    metrics::Metrics,
+    metrics::{LastCount, Metrics},
     respond::{JSON, PLAIN, missing, text},
     scraped::Scraped,
+    status::{self, StatusPage},
 };
 use crate::{agent::status::Status, config::BindAddresses, logging::errors::Report};
 
@@ -72,7 +73,9 @@ pub fn serve(
 ) -> impl Future<Output = Result<(), BindError>> + Send {
     let health = Arc::new(HealthCounts::default());
     let counts = Arc::clone(&health);
-    let metrics = Metrics::new(scraped, health);
+    let count = LastCount::default();
+    let page = StatusPage::new(&scraped, count.clone());
+    let metrics = Metrics::new(scraped, health, count);
     async move {
         let bind = |port, address| try_bind(port, address, addresses.hard_fail);
         let attempts = [bind(HEALTH, addresses.health)?, bind(METRICS, addresses.metrics)?];
@@ -80,7 +83,7 @@ pub fn serve(
         let [health, of_metrics] = attempts;
         tokio::join!(
             serve_port(health, move |request| answer_health(request, &status, &counts)),
-            serve_port(of_metrics, move |request| answer_metrics(request, &metrics)),
+            serve_port(of_metrics, move |request| answer_metrics(request, &metrics, &page)),
         );
         Ok(())
     }
@@ -160,13 +163,14 @@ fn answer_health(request: &Request<Incoming>, status: &watch::Receiver<Status>, 
     response
 }
 
-fn answer_metrics(request: &Request<Incoming>, metrics: &Metrics) -> HttpResponse {
+fn answer_metrics(request: &Request<Incoming>, metrics: &Metrics, page: &StatusPage) -> HttpResponse {
     match request.uri().path() {
         "/metrics" => metrics.response(request.headers()),
+        status::PATH => page.response(),
         "/configz" => text(StatusCode::OK, JSON, metrics.configuration()),
         // kube-proxy responds with its mode, but none of its modes fits.
         "/proxyMode" => text(StatusCode::OK, PLAIN, "ebpf"),
         "/healthz" => text(StatusCode::OK, PLAIN, "ok"),
-        _ => missing("/metrics, /configz and /proxyMode"),
+        _ => missing("/metrics, /status, /configz and /proxyMode"),
     }
 }

@@ -1,17 +1,22 @@
 //! The inputs of a scrape.
 
+use std::time::SystemTime;
+
 use bytes::Bytes;
 use tokio::sync::watch;
 
+use super::status::Identity;
 use crate::{
     agent::status::Status,
     attach::LoadedPrograms,
-    config::{Config, MapSizes, MetricsConfig, published},
+    config::{Config, MapSizes, MetricsConfig, SourceConfig, published},
     maps::PinFolder,
 };
 
 /// The sources that a scrape reads, and the configuration in force.
 pub struct Scraped {
+    /// Which agent this is.
+    pub(super) identity: Identity,
     /// The status that the agent publishes.
     pub(super) status: watch::Receiver<Status>,
     /// The programs that the agent has loaded.
@@ -31,6 +36,16 @@ impl Scraped {
     pub fn new(config: &Config, node_name: &str, status: watch::Receiver<Status>, programs: LoadedPrograms) -> Self {
         let configuration = published::configuration(config, node_name).to_string().into();
         let (folder, limits) = (PinFolder::new(&config.instance), config.metrics);
-        Self { status, programs, folder, limits, map_limits: config.sizes.clone(), configuration }
+        let manifests = match &config.source {
+            SourceConfig::Manifests { folder, .. } => Some(folder.clone()),
+            SourceConfig::Kube { .. } => None,
+        };
+        let identity = Identity {
+            instance: config.instance.clone(),
+            node_name: node_name.to_owned(),
+            folder: manifests,
+            started: SystemTime::now(),
+        };
+        Self { identity, status, programs, folder, limits, map_limits: config.sizes.clone(), configuration }
     }
 }

@@ -45,7 +45,7 @@ pub(super) struct Remaining<'a> {
 enum Cause<'a> {
     /// The kernel has refused to end so many.
     Refused(usize),
-    /// They may be where nobody could look: so many sockets at most, in so many places.
+    /// They may be in network namespaces that could not be searched: at most so many sockets, in so many namespaces.
     Unreachable(usize, usize),
     /// Ending sockets has failed; there may be so many.
     Failed(usize, &'a DestroyError),
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn s29_only_sockets_that_may_be_left_are_told_of() {
+    fn s29_only_sockets_that_may_be_left_are_reported() {
         let done = Destroyed { sockets: 3, namespaces: 9, ..Destroyed::default() };
         let some_hidden = Destroyed { unreachable: 2, ..done };
         assert_eq!(left(Ok(&done), 0), None);
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn s29_sockets_that_are_left_are_told_with_the_reason_and_what_to_do() {
+    fn s29_sockets_that_are_left_are_reported_with_the_reason_and_what_to_do() {
         let refused = Destroyed { refused: 2, unreachable: 1, ..Destroyed::default() };
         let hidden = Destroyed { unreachable: 7, ..Destroyed::default() };
         let unsupported = DestroyError::Unsupported;
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_t_be_told_now_is_told_later_and_once() {
+    fn what_can_t_be_reported_now_is_reported_later_and_once() {
         let (stale, gone) = (Stale::default(), BTreeSet::from(["10.0.0.1:53".parse().unwrap()]));
         let refused = Destroyed { refused: 1, ..Destroyed::default() };
         stale.note(&Remaining::of(&gone, Ok(&refused), 0).unwrap());

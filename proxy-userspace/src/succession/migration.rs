@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn w01_another_size_makes_only_what_depends_on_it_anew() {
+    fn w01_another_size_rebuilds_only_what_depends_on_it() {
         let flows = [&ASSURED[..], &EMBRYONIC].concat();
         assert_eq!(changed(&["--max-conntrack", "1000"], |_| {}), all(&flows, Migration::Copied));
         assert_eq!(changed(&["--max-embryonic", "1000"], |_| {}), all(&EMBRYONIC, Migration::Copied));

@@ -23,7 +23,7 @@ const WARM_UP: u64 = 16;
 const WARM_UP_TRANSFERS: u64 = 4;
 
 /// How long to wait for an answer before the measurement is given up.
-const PATIENCE: Duration = Duration::from_secs(3);
+const WAIT_LIMIT: Duration = Duration::from_secs(3);
 
 /// Pins this process, and the threads that it will start, to one CPU. On a machine with fewer CPUs it runs on any.
 pub fn pin(cpu: usize) {
@@ -144,15 +144,15 @@ fn stream(to: SocketAddr) -> io::Result<TcpStream> {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
     socket.set_linger(Some(Duration::ZERO))?;
     socket.set_tcp_nodelay(true)?;
-    socket.set_read_timeout(Some(PATIENCE))?;
-    socket.set_write_timeout(Some(PATIENCE))?;
+    socket.set_read_timeout(Some(WAIT_LIMIT))?;
+    socket.set_write_timeout(Some(WAIT_LIMIT))?;
     socket.connect(&to.into())?;
     Ok(socket.into())
 }
 
 fn datagrams(to: Option<SocketAddr>) -> io::Result<UdpSocket> {
     let socket = UdpSocket::bind("0.0.0.0:0")?;
-    socket.set_read_timeout(Some(PATIENCE))?;
+    socket.set_read_timeout(Some(WAIT_LIMIT))?;
     to.map_or(Ok(()), |to| socket.connect(to))?;
     Ok(socket)
 }

@@ -17,7 +17,7 @@ use harness::lab::Node;
 use crate::manifests::{MEASURED, OTHER_PORT, Services, cluster_ip, endpoint, measured_node_port, other_node_port};
 
 /// How long loading a part may take.
-const PATIENCE: Duration = Duration::from_mins(2);
+const WAIT_LIMIT: Duration = Duration::from_mins(2);
 
 /// Hooks, and the chains that all Services share. Marked packets are masqueraded when they leave.
 const FRAME: &str = "\
@@ -101,7 +101,7 @@ pub fn load(node: &Node, services: &Services) -> Result<()> {
         command.args(["-f", "-"]).stdin(Stdio::piped());
         let mut nft = node.spawn(command).context("run nft: install the package nftables")?;
         nft.take_stdin().context("nft's stdin")?.write_all(part.as_bytes()).context("feed nft")?;
-        if !nft.wait(PATIENCE)?.success() {
+        if !nft.wait(WAIT_LIMIT)?.success() {
             bail!("nft refused the rule set: see its message above");
         }
     }

@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// How long a proxy may take to be ready.
-const PATIENCE: Duration = Duration::from_mins(2);
+const WAIT_LIMIT: Duration = Duration::from_mins(2);
 
 /// The parts that must live while it is measured. They are dropped in this order.
 pub struct Scenario {
@@ -74,6 +74,6 @@ impl Scenario {
 fn start_waggle(node: &Node, folder: &ManifestDir) -> Result<Waggle> {
     let command = node.waggle(&folder.source()).allocating(manifests::SERVICE_CIDR, folder.allocations());
     let waggle = command.start_unready()?;
-    waggle.wait_log(PATIENCE, |line| line.message() == "serving")?;
+    waggle.wait_log(WAIT_LIMIT, |line| line.message() == "serving")?;
     Ok(waggle)
 }

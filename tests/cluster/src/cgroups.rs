@@ -15,7 +15,7 @@ use lab::Mount;
 use crate::{families::Host, folders::NAME, members::Members};
 
 /// How long killed processes may take to leave.
-const PATIENCE: Duration = Duration::from_secs(20);
+const WAIT_LIMIT: Duration = Duration::from_secs(20);
 
 /// kubelet's `cgroupRoot` on a node.
 pub fn pods(host: Host) -> String {
@@ -91,7 +91,7 @@ fn remove_group(group: &str) -> Result<()> {
     if own.exists() {
         fs::write(own.join("cgroup.kill"), "1").with_context(|| format!("kill what runs in {}", own.display()))?;
     }
-    let until = Instant::now() + PATIENCE;
+    let until = Instant::now() + WAIT_LIMIT;
     for hierarchy in hierarchies()? {
         let path = hierarchy.join(group);
         loop {

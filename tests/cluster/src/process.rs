@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// How long a process may take to be ready.
-const PATIENCE: Duration = Duration::from_mins(2);
+const WAIT_LIMIT: Duration = Duration::from_mins(2);
 
 /// The files that name a node's mount and UTS namespaces.
 pub fn namespaces(host: Host) -> Option<[PathBuf; 2]> {
@@ -60,7 +60,7 @@ pub fn stop(name: &str) -> Result<()> {
     let process = Process::all()?.into_iter().find(|process| process.name == name);
     let process = process.with_context(|| format!("nothing has been started as {name}"))?;
     command::output(Command::new("kill").arg(process.pid.to_string()))?;
-    let until = Instant::now() + PATIENCE;
+    let until = Instant::now() + WAIT_LIMIT;
     while process.runs() {
         if Instant::now() > until {
             bail!("{name} does not end");
@@ -125,7 +125,7 @@ impl Process {
 
 /// Waits until a command succeeds, which shows that `what` is ready on a machine.
 pub fn wait(host: Host, what: &str, mut asked: impl FnMut() -> Result<Command>) -> Result<()> {
-    let until = Instant::now() + PATIENCE;
+    let until = Instant::now() + WAIT_LIMIT;
     loop {
         let answer = command::output(&mut asked()?);
         if answer.is_ok() {

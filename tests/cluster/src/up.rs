@@ -22,12 +22,12 @@ use crate::{
 };
 
 /// How long nodes and DNS may take to be ready.
-const PATIENCE: Duration = Duration::from_mins(5);
+const WAIT_LIMIT: Duration = Duration::from_mins(5);
 
 /// A file that a cluster has once it is complete. A start that was killed leaves none.
 const COMPLETE: &str = "complete";
 
-/// The command. Removes what an interrupted start left, and a cluster whose processes a reboot or somebody ended.
+/// The command. Removes what an interrupted start left, and a cluster whose processes have ended.
 pub fn run(members: Members, source: &images::Source) -> Result<ExitCode> {
     if members.proxy != Proxy::Waggle && members.device_mode != DeviceMode::Auto {
         bail!("--device-mode is for Waggle, and --proxy selects another proxy");
@@ -104,7 +104,7 @@ fn make(programs: &Programs, members: Members, archives: &[(String, PathBuf)], s
 }
 
 fn patience() -> String {
-    format!("--timeout={}s", PATIENCE.as_secs())
+    format!("--timeout={}s", WAIT_LIMIT.as_secs())
 }
 
 /// A manifest in which DNS's addresses are filled in.

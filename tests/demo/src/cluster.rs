@@ -9,7 +9,7 @@ use lab::{
 
 use crate::{
     examples::FILES,
-    lines::{Asker, Expect, Line},
+    lines::{Dialler, Expect, Line},
 };
 
 /// Requests for each line: enough to see the shares.
@@ -82,9 +82,9 @@ impl Cluster {
     /// All outcomes of a line's requests.
     pub fn ask(&self, line: &Line) -> Vec<Result<Reply, Failure>> {
         let count = if matches!(line.expect, Expect::Refused(_)) { REFUSALS } else { REQUESTS };
-        let client = match line.asker {
-            Asker::Pod => &self.shell,
-            Asker::Node => &self.on_node,
+        let client = match line.dialler {
+            Dialler::Pod => &self.shell,
+            Dialler::Node => &self.on_node,
         };
         let to = line.dialled.parse().expect("lines dial addresses");
         client.dial_all(&Dial::new(line.transport, to).count(count))

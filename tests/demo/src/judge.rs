@@ -112,12 +112,12 @@ mod tests {
     use lab::{Message, Names, Step};
 
     use super::*;
-    use crate::lines::Asker;
+    use crate::lines::Dialler;
 
     const DIALLED: &str = "10.96.0.10:80";
 
     fn line(expect: Expect) -> Line {
-        Line { service: "web", kind: "", dialled: DIALLED, asker: Asker::Pod, transport: Transport::Tcp, expect }
+        Line { service: "web", kind: "", dialled: DIALLED, dialler: Dialler::Pod, transport: Transport::Tcp, expect }
     }
 
     #[expect(clippy::unnecessary_wraps, reason = "one of the two answers that the table holds")]
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn spread_is_all_of_them_alike_and_nobody_else() {
+    fn spread_is_all_of_them_alike_and_no_other() {
         let both = Expect::Spread(&["a", "b"]);
         let of = |a: usize, b: usize| [vec![reply("a"); a], vec![reply("b"); b]].concat();
         assert!(fits(both, &of(140, 160)));

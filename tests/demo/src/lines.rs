@@ -4,7 +4,7 @@ use lab::Transport;
 
 /// Where a request comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Asker {
+pub enum Dialler {
     /// The pod `shell`.
     Pod,
     /// A process of the node itself.
@@ -32,7 +32,7 @@ pub struct Line {
     /// Address and port.
     pub dialled: &'static str,
     /// Where the request comes from.
-    pub asker: Asker,
+    pub dialler: Dialler,
     /// Protocol and calls.
     pub transport: Transport,
     /// What the example promises.
@@ -46,11 +46,11 @@ const DNS: Expect = Expect::Spread(&["dns-1", "dns-2"]);
 impl Line {
     /// A line that the pod requests over TCP.
     const fn new(service: &'static str, kind: &'static str, dialled: &'static str, expect: Expect) -> Self {
-        Self { service, kind, dialled, asker: Asker::Pod, transport: Transport::Tcp, expect }
+        Self { service, kind, dialled, dialler: Dialler::Pod, transport: Transport::Tcp, expect }
     }
 
     const fn by_node(self) -> Self {
-        Self { asker: Asker::Node, ..self }
+        Self { dialler: Dialler::Node, ..self }
     }
 
     const fn by(self, transport: Transport) -> Self {
@@ -76,7 +76,7 @@ pub const LINES: &[Line] = &[
     Line::new("blue", "selector, named port", "10.96.0.26:80", HERE),
     Line::new("empty", "no endpoints", "10.96.0.27:80", Expect::Refused("ECONNREFUSED")),
     Line::new("web", "a port it doesn't serve", "10.96.0.10:81", Expect::Refused("ECONNREFUSED")),
-    Line::new("-", "cluster IP of nobody", "10.96.0.99:80", Expect::Refused("EHOSTUNREACH")),
+    Line::new("-", "address of no Service", "10.96.0.99:80", Expect::Refused("EHOSTUNREACH")),
 ];
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ mod screen;
 mod stop;
 
 /// How often a quiet demo checks whether it should end.
-const LOOK: Duration = Duration::from_millis(100);
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 fn main() -> ExitCode {
     let once = match env::args().skip(1).collect::<Vec<_>>().as_slice() {
@@ -81,7 +81,7 @@ fn show_table(cluster: &Cluster, screen: &Screen, stop: &Stop) -> bool {
 /// end.
 fn follow(cluster: &mut Cluster, screen: &Screen, stop: &Stop) -> anyhow::Result<()> {
     let mut seen = cluster.log_mark();
-    while !stop.wait(LOOK) {
+    while !stop.wait(POLL_INTERVAL) {
         cluster.check_agent()?;
         let log = cluster.agent_log(&mut seen);
         log.remarks.iter().for_each(|remark| screen.note(remark));

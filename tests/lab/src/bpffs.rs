@@ -6,7 +6,7 @@ use std::{fs, path::Path};
 use nix::mount::{MsFlags, mount as mount_filesystem};
 
 use super::{
-    error::{Doing, Result},
+    error::{Result, WithContext},
     mounts::is_mounted,
 };
 
@@ -20,7 +20,8 @@ pub(super) fn mount() -> Result<()> {
     if is_mounted(MOUNT)? {
         return Ok(());
     }
-    mount_filesystem(Some("bpf"), MOUNT, Some("bpf"), MsFlags::empty(), None::<&str>).doing(|| format!("mount {MOUNT}"))
+    mount_filesystem(Some("bpf"), MOUNT, Some("bpf"), MsFlags::empty(), None::<&str>)
+        .with_context(|| format!("mount {MOUNT}"))
 }
 
 /// Names of all instances with pins.
@@ -32,5 +33,6 @@ pub(super) fn list() -> Vec<String> {
 /// Unpins the instances whose name begins with `prefix`.
 pub(super) fn remove(prefix: &str) -> Result<()> {
     let ours = list().into_iter().filter(|name| name.starts_with(prefix)).map(|name| Path::new(FOLDER).join(name));
-    ours.map(|path| fs::remove_dir_all(&path).doing(|| format!("unpin {}", path.display()))).fold(Ok(()), Result::and)
+    ours.map(|path| fs::remove_dir_all(&path).with_context(|| format!("unpin {}", path.display())))
+        .fold(Ok(()), Result::and)
 }

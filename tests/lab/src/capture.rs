@@ -13,7 +13,7 @@ use nix::sys::signal::Signal;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::{
-    error::{Doing, Error, Result},
+    error::{Error, Result, WithContext},
     host::Host,
 };
 
@@ -21,7 +21,7 @@ use super::{
 const MARK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::BROADCAST), 47_999);
 
 /// How long tcpdump may take to start, and to print the mark.
-const PATIENCE: Duration = Duration::from_secs(5);
+const WAIT_LIMIT: Duration = Duration::from_secs(5);
 
 /// The capture of [`Host::capture`].
 pub(super) fn capture<T>(
@@ -41,7 +41,7 @@ pub(super) fn capture<T>(
     let packets = lines(tcpdump.take_stdout());
     collect_until(&remarks, "listening on", "tcpdump to begin")?;
     let value = work();
-    host.netns().inside(|| send_mark(device))?.doing(|| format!("mark the end of the capture on {device}"))?;
+    host.netns().inside(|| send_mark(device))?.with_context(|| format!("mark the end of the capture on {device}"))?;
     let mark = format!("> {}.{}:", MARK.ip(), MARK.port());
     let captured = collect_until(&packets, &mark, "tcpdump to see all packets")?;
     tcpdump.signal(Signal::SIGTERM)?;
@@ -65,12 +65,12 @@ fn lines(pipe: Option<impl std::io::Read + Send + 'static>) -> Receiver<String> 
 fn collect_until(lines: &Receiver<String>, mark: &str, what: &str) -> Result<Vec<String>> {
     let mut seen = Vec::new();
     loop {
-        match lines.recv_timeout(PATIENCE) {
+        match lines.recv_timeout(WAIT_LIMIT) {
             Ok(line) if line.contains(mark) => return Ok(seen),
             Ok(line) => seen.push(line),
             Err(_) => {
                 let context = format!("; lines: {seen:#?}");
-                return Err(Error::Timeout { what: what.to_owned(), elapsed: PATIENCE, context });
+                return Err(Error::Timeout { what: what.to_owned(), elapsed: WAIT_LIMIT, context });
             }
         }
     }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::{
-    error::{Doing, Result},
+    error::{Result, WithContext},
     mounts::mounts,
     wait::eventually,
 };
@@ -20,18 +20,18 @@ const EMPTY: Duration = Duration::from_secs(3);
 /// Where the cgroup v2 tree is mounted: `/sys/fs/cgroup`, or a folder below it on hybrid machines.
 pub fn mount_point() -> Result<PathBuf> {
     let found = mounts()?.into_iter().find(|mount| mount.filesystem == "cgroup2").map(|mount| mount.point);
-    found.ok_or_else(|| io::Error::other("cgroup v2 is not mounted")).doing(|| "find cgroup v2".into())
+    found.ok_or_else(|| io::Error::other("cgroup v2 is not mounted")).with_context(|| "find cgroup v2".into())
 }
 
 /// Makes the folder; its parent must be there.
 pub(super) fn create(path: &Path) -> Result<()> {
-    fs::create_dir(path).doing(|| format!("create cgroup {}", path.display()))
+    fs::create_dir(path).with_context(|| format!("create cgroup {}", path.display()))
 }
 
 /// Opens `cgroup.procs` for a process that moves itself in by writing "0".
 pub(super) fn open_procs(path: &Path) -> Result<File> {
     let procs = path.join("cgroup.procs");
-    OpenOptions::new().write(true).open(&procs).doing(|| format!("open {}", procs.display()))
+    OpenOptions::new().write(true).open(&procs).with_context(|| format!("open {}", procs.display()))
 }
 
 /// Kills every process in the subtree and removes its folders. A folder that is not there is already removed.
@@ -39,7 +39,7 @@ pub(super) fn remove(path: &Path) -> Result<()> {
     if !path.exists() {
         return Ok(());
     }
-    fs::write(path.join("cgroup.kill"), "1").doing(|| format!("kill cgroup {}", path.display()))?;
+    fs::write(path.join("cgroup.kill"), "1").with_context(|| format!("kill cgroup {}", path.display()))?;
     let mut outcome = Ok(());
     // A killed process counts until the kernel has freed it, shortly after it can no longer run.
     if eventually(EMPTY, || {
@@ -48,7 +48,7 @@ pub(super) fn remove(path: &Path) -> Result<()> {
     }) {
         return Ok(());
     }
-    outcome.doing(|| format!("remove cgroup {}", path.display()))
+    outcome.with_context(|| format!("remove cgroup {}", path.display()))
 }
 
 /// Removes folders from the leaves up: the files in a cgroup can't be unlinked, but its folder can.

@@ -11,12 +11,12 @@ use std::{
 };
 
 use super::{
-    error::{Doing, Error, Result},
+    error::{Error, Result, WithContext},
     host::Host,
     process::Process,
     program,
     protocol::{Dial, Failure, Kind, Message, Names, Reply, Request, Response, Step, TIMEOUT, Transport},
-    wait::patient,
+    wait::scaled,
 };
 
 /// How long a large transfer may make no progress.
@@ -97,7 +97,7 @@ impl Client {
     /// that took.
     pub fn bulk(&self, to: SocketAddr, bind: Option<IpAddr>, bytes: u64) -> std::result::Result<Duration, Failure> {
         let bind = bind.map(|address| SocketAddr::new(address, 0));
-        match self.call(&Request::Bulk { to, bind, bytes, timeout: patient(STALL) })? {
+        match self.call(&Request::Bulk { to, bind, bytes, timeout: scaled(STALL) })? {
             Response::Connected(elapsed) => Ok(elapsed),
             other => Err(lost(&format!("{other:?}"))),
         }
@@ -136,12 +136,12 @@ impl Client {
 
     fn exchange(&self, request: &Request) -> Result<std::result::Result<Response, Failure>> {
         let mut pipes = self.lock();
-        let mut line = serde_json::to_string(request).doing(|| "write request".into())?;
+        let mut line = serde_json::to_string(request).with_context(|| "write request".into())?;
         line.push('\n');
-        pipes.requests.write_all(line.as_bytes()).doing(|| "send request".into())?;
+        pipes.requests.write_all(line.as_bytes()).with_context(|| "send request".into())?;
         line.clear();
-        pipes.answers.read_line(&mut line).doing(|| "read answer".into())?;
-        serde_json::from_str(&line).doing(|| format!("understand answer {line:?}"))
+        pipes.answers.read_line(&mut line).with_context(|| "read answer".into())?;
+        serde_json::from_str(&line).with_context(|| format!("understand answer {line:?}"))
     }
 
     fn lock(&self) -> MutexGuard<'_, Pipes> {

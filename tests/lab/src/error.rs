@@ -55,13 +55,13 @@ pub enum Error {
 }
 
 /// Names the operation that an I/O error belongs to.
-pub(super) trait Doing<T> {
+pub(super) trait WithContext<T> {
     /// `operation` is verb and object: "create cgroup /x/y".
-    fn doing(self, operation: impl FnOnce() -> String) -> Result<T>;
+    fn with_context(self, operation: impl FnOnce() -> String) -> Result<T>;
 }
 
-impl<T, E: Into<io::Error>> Doing<T> for std::result::Result<T, E> {
-    fn doing(self, operation: impl FnOnce() -> String) -> Result<T> {
+impl<T, E: Into<io::Error>> WithContext<T> for std::result::Result<T, E> {
+    fn with_context(self, operation: impl FnOnce() -> String) -> Result<T> {
         self.map_err(|source| Error::Io { operation: operation(), source: source.into() })
     }
 }

@@ -14,7 +14,7 @@ use super::{
     cgroup,
     client::Client,
     core::Core,
-    error::{Doing, Error, Result},
+    error::{Error, Result, WithContext},
     netns::Netns,
     ping::ping,
     process::Process,
@@ -84,7 +84,7 @@ impl Host {
     pub fn spawn(&self, command: Command) -> Result<Process> {
         let program = command.get_program().to_string_lossy().into_owned();
         let join = Join { netns: Arc::clone(self.netns.descriptor()), cgroup: Some(Arc::clone(&self.procs)) };
-        spawn(command, join).map(Process::new).doing(|| format!("start {program} on {}", self.name))
+        spawn(command, join).map(Process::new).with_context(|| format!("start {program} on {}", self.name))
     }
 
     /// Starts a process that opens sockets on request.
@@ -111,7 +111,7 @@ impl Host {
 
     /// Sends an ICMP echo request, and says whether `to` itself has answered within `timeout`.
     pub fn ping(&self, to: IpAddr, timeout: Duration) -> Result<bool> {
-        self.netns.inside(|| ping(to, timeout))?.doing(|| format!("ping {to} from {}", self.name))
+        self.netns.inside(|| ping(to, timeout))?.with_context(|| format!("ping {to} from {}", self.name))
     }
 
     /// Captures packets on `device` that match `filter` (pcap-filter(7)) while `work` runs. Returns what `work`

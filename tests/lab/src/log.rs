@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::{
     error::{Error, Result},
-    wait::patient,
+    wait::scaled,
 };
 
 /// How many of the last lines a failed wait shows.
@@ -96,7 +96,7 @@ impl Log {
     /// Waits for the first line since `mark` that `wanted` accepts, at most until all writers have closed their pipes.
     /// The error shows the last lines.
     pub fn wait(&self, mark: usize, timeout: Duration, wanted: impl Fn(&LogLine) -> bool) -> Result<LogLine> {
-        let (start, timeout) = (Instant::now(), patient(timeout));
+        let (start, timeout) = (Instant::now(), scaled(timeout));
         let mut content = self.lock();
         let mut looked = mark;
         loop {

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::error::{Doing, Result};
+use super::error::{Result, WithContext};
 
 /// A mount.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub struct Mount {
 
 /// All mounts, each after those that it may hide.
 pub fn mounts() -> Result<Vec<Mount>> {
-    let table = fs::read_to_string("/proc/self/mountinfo").doing(|| "read /proc/self/mountinfo".into())?;
+    let table = fs::read_to_string("/proc/self/mountinfo").with_context(|| "read /proc/self/mountinfo".into())?;
     Ok(parse(&table))
 }
 

@@ -12,7 +12,7 @@ use std::{
 
 use super::{
     bpffs,
-    error::{Doing, Error, Result},
+    error::{Error, Result, WithContext},
     netns::Netns,
 };
 
@@ -58,10 +58,10 @@ impl Pass {
     pub fn load(id: &str) -> Result<Self> {
         bpffs::mount()?;
         let folder = Path::new(bpffs::FOLDER).join(format!("{id}-pass"));
-        fs::create_dir_all(&folder).doing(|| format!("create {}", folder.display()))?;
+        fs::create_dir_all(&folder).with_context(|| format!("create {}", folder.display()))?;
         let pin = folder.join("pass");
-        let program = load().doing(|| "load the XDP program that passes everything".into())?;
-        pin_at(&program, &pin).doing(|| format!("pin {}", pin.display()))?;
+        let program = load().with_context(|| "load the XDP program that passes everything".into())?;
+        pin_at(&program, &pin).with_context(|| format!("pin {}", pin.display()))?;
         Ok(Self { pin })
     }
 
@@ -76,7 +76,7 @@ impl Pass {
     /// Removes the pin: the program stays on the devices that have it.
     pub fn unpin(self) -> Result<()> {
         let folder = self.pin.parent().unwrap_or(&self.pin);
-        fs::remove_dir_all(folder).doing(|| format!("remove {}", folder.display()))
+        fs::remove_dir_all(folder).with_context(|| format!("remove {}", folder.display()))
     }
 }
 
@@ -86,7 +86,7 @@ impl Pass {
 /// packets that their sender has finished.
 pub fn send_complete(netns: &Netns, device: &str) -> Result<()> {
     let run = || Command::new("ethtool").args(["-K", device, "tx", "off"]).output();
-    let output = netns.inside(run)?.doing(|| "run ethtool".into())?;
+    let output = netns.inside(run)?.with_context(|| "run ethtool".into())?;
     if output.status.success() {
         return Ok(());
     }

@@ -13,7 +13,7 @@ use std::{
 use nix::sched::{CloneFlags, setns};
 
 use super::{
-    error::{Doing, Error, Result},
+    error::{Error, Result, WithContext},
     mounts::is_mounted,
     spawn::{Join, spawn},
 };
@@ -56,7 +56,8 @@ impl Netns {
         let netns = Self::open(name)?;
         netns.inside(|| {
             SETTINGS.iter().try_for_each(|(key, value)| {
-                fs::write(format!("/proc/sys/net/{key}"), value).doing(|| format!("set {key} in namespace {name}"))
+                fs::write(format!("/proc/sys/net/{key}"), value)
+                    .with_context(|| format!("set {key} in namespace {name}"))
             })
         })??;
         netns.batch(&["link set lo up".into()])?;
@@ -65,7 +66,7 @@ impl Netns {
 
     /// Opens a namespace that exists already.
     pub fn open(name: &str) -> Result<Self> {
-        let file = File::open(Path::new(FOLDER).join(name)).doing(|| format!("open namespace {name}"))?;
+        let file = File::open(Path::new(FOLDER).join(name)).with_context(|| format!("open namespace {name}"))?;
         Ok(Self { name: name.to_owned(), descriptor: Arc::new(file.into()) })
     }
 
@@ -84,7 +85,7 @@ impl Netns {
         thread::scope(|scope| {
             let thread = scope.spawn(|| setns(&self.descriptor, CloneFlags::CLONE_NEWNET).map(|()| work()));
             match thread.join() {
-                Ok(outcome) => outcome.doing(|| format!("enter namespace {}", self.name)),
+                Ok(outcome) => outcome.with_context(|| format!("enter namespace {}", self.name)),
                 Err(panic) => std::panic::resume_unwind(panic),
             }
         })
@@ -162,7 +163,7 @@ fn feed(
         }
         child.wait_with_output()
     };
-    let output = run().doing(|| format!("run {program}"))?;
+    let output = run().with_context(|| format!("run {program}"))?;
     if output.status.success() {
         return Ok(());
     }

@@ -13,7 +13,7 @@ use nix::{
 };
 
 use super::{
-    error::{Doing, Result},
+    error::{Result, WithContext},
     wait::wait_for,
 };
 
@@ -58,7 +58,7 @@ impl Process {
         if !self.is_running() {
             return Ok(());
         }
-        kill(self.pid(), signal).doing(|| format!("send {signal} to process {}", self.child.id()))
+        kill(self.pid(), signal).with_context(|| format!("send {signal} to process {}", self.child.id()))
     }
 
     /// Waits until the process ends.
@@ -68,12 +68,12 @@ impl Process {
             status = self.child.try_wait().transpose();
             status.is_some()
         })?;
-        status.unwrap_or_else(|| Ok(ExitStatus::from_raw(0))).doing(|| format!("wait for process {}", self.id()))
+        status.unwrap_or_else(|| Ok(ExitStatus::from_raw(0))).with_context(|| format!("wait for process {}", self.id()))
     }
 
     /// Kills and reaps the process.
     pub fn kill(&mut self) -> Result<()> {
-        self.end().doing(|| format!("kill process {}", self.id()))
+        self.end().with_context(|| format!("kill process {}", self.id()))
     }
 
     fn end(&mut self) -> io::Result<()> {

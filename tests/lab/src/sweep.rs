@@ -10,7 +10,7 @@ use std::{
 
 use super::{
     bpffs, cgroup,
-    error::{Doing, Result},
+    error::{Result, WithContext},
     netns,
 };
 
@@ -43,8 +43,8 @@ pub fn scratch(name: &str) -> PathBuf {
 
 /// Keeps other processes and threads from preparing the machine and sweeping, until the file is dropped.
 pub fn lock_machine() -> Result<File> {
-    let lock = File::create(LOCK).doing(|| format!("open {LOCK}: labs need root"))?;
-    lock.lock().doing(|| format!("lock {LOCK}"))?;
+    let lock = File::create(LOCK).with_context(|| format!("open {LOCK}: labs need root"))?;
+    lock.lock().with_context(|| format!("lock {LOCK}"))?;
     Ok(lock)
 }
 
@@ -98,7 +98,7 @@ fn files() -> Vec<(String, PathBuf)> {
 
 fn remove_files(prefix: &str) -> Result<()> {
     let ours = files().into_iter().filter(|(name, _)| name.starts_with(prefix));
-    ours.map(|(_, path)| fs::remove_dir_all(&path).doing(|| format!("remove {}", path.display())))
+    ours.map(|(_, path)| fs::remove_dir_all(&path).with_context(|| format!("remove {}", path.display())))
         .fold(Ok(()), Result::and)
 }
 

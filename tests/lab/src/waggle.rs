@@ -13,7 +13,7 @@ use nix::sys::signal::Signal;
 
 use super::{
     bpffs,
-    error::{Doing, Result},
+    error::{Result, WithContext},
     host::Host,
     log::{Log, LogLine},
     node::Node,
@@ -161,7 +161,9 @@ impl WaggleCommand {
             contain(&mut command);
         }
         if let Some(kept) = &self.capabilities {
-            keep_capabilities(&mut command, kept).map_err(io::Error::other).doing(|| "drop capabilities".to_owned())?;
+            keep_capabilities(&mut command, kept)
+                .map_err(io::Error::other)
+                .with_context(|| "drop capabilities".to_owned())?;
         }
         let mut process = self.host.spawn(command)?;
         if let Some(pipe) = process.take_stdout() {

@@ -14,12 +14,12 @@ const INTERVAL: Duration = Duration::from_millis(5);
 
 /// The environment variable that says how many times longer this machine needs than the one that the limits were
 /// chosen for. Emulated machines have it.
-const PATIENCE: &str = "WAGGLE_LAB_PATIENCE";
+const SLOWDOWN: &str = "WAGGLE_LAB_SLOWDOWN";
 
 /// The limit `usual`, scaled for this machine.
-pub(super) fn patient(usual: Duration) -> Duration {
+pub(super) fn scaled(usual: Duration) -> Duration {
     static FACTOR: OnceLock<u32> = OnceLock::new();
-    let read = || env::var(PATIENCE).ok().and_then(|factor| factor.parse().ok()).unwrap_or(1);
+    let read = || env::var(SLOWDOWN).ok().and_then(|factor| factor.parse().ok()).unwrap_or(1);
     usual * *FACTOR.get_or_init(read)
 }
 
@@ -27,7 +27,7 @@ pub(super) fn patient(usual: Duration) -> Duration {
 /// for this machine.
 #[must_use]
 pub fn eventually(timeout: Duration, mut condition: impl FnMut() -> bool) -> bool {
-    let (start, timeout) = (Instant::now(), patient(timeout));
+    let (start, timeout) = (Instant::now(), scaled(timeout));
     loop {
         if condition() {
             return true;
@@ -44,5 +44,5 @@ pub fn wait_for(what: &str, timeout: Duration, condition: impl FnMut() -> bool) 
     if eventually(timeout, condition) {
         return Ok(());
     }
-    Err(Error::Timeout { what: what.to_owned(), elapsed: patient(timeout), context: String::new() })
+    Err(Error::Timeout { what: what.to_owned(), elapsed: scaled(timeout), context: String::new() })
 }

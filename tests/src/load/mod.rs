@@ -61,12 +61,12 @@ pub fn start<'scope>(
     scope.spawn(move || ping(&scene.client, host, false, tally));
 }
 
-/// Sends echo requests. With `anew` the neighbour is forgotten before each one, so that it has to be discovered.
+/// Sends echo requests. With `forget` the entry of the neighbour is removed before each one, so that it has to be discovered.
 /// Nothing else may be sent to this neighbour then: packets that wait for its discovery are lost when it is forgotten.
-fn ping(host: &Host, to: [IpAddr; 2], anew: bool, tally: &Tally) {
+fn ping(host: &Host, to: [IpAddr; 2], forget: bool, tally: &Tally) {
     tally.repeat(|| {
         for to in to {
-            if anew {
+            if forget {
                 host.netns().batch(&[format!("neigh flush to {to} dev eth0")]).unwrap();
             }
             match host.ping(to, LOST) {

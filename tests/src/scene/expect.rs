@@ -9,7 +9,7 @@ pub const TRANSPORTS: [Transport; 3] = [Transport::Tcp, Transport::UdpConnected,
 
 /// How long a change may take to be in force or in the log before a scenario fails, hangs of single conversations
 /// included.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const WAIT_LIMIT: Duration = Duration::from_secs(30);
 
 /// A conversation without an answer by then hangs. A connection retransmits by itself, and has time to do so twice.
 /// Half a second was too short: a server waited longer for a processor beside eighteen other processes.
@@ -29,10 +29,10 @@ const EACH: usize = 12;
 /// the client would see one that is kept back as a hang.
 const BETWEEN_REFUSALS: Duration = Duration::from_millis(4);
 
-/// Waits until `condition` holds; panics when it does not within [`PATIENCE`].
+/// Waits until `condition` holds; panics when it does not within [`WAIT_LIMIT`].
 #[track_caller]
 pub fn until(what: &str, condition: impl FnMut() -> bool) {
-    assert!(eventually(PATIENCE, condition), "not seen within {PATIENCE:?}: {what}");
+    assert!(eventually(WAIT_LIMIT, condition), "not seen within {WAIT_LIMIT:?}: {what}");
 }
 
 /// Waits until conversations with `to`, over every transport, end in exactly the ways `wanted`: backends' names, and names
@@ -49,7 +49,7 @@ pub fn expect(client: &Client, to: SocketAddr, wanted: &[&str]) {
 pub fn expect_by(client: &Client, transport: Transport, to: SocketAddr, wanted: &[&str]) {
     let wanted = set(wanted);
     let mut seen = BTreeSet::new();
-    let agrees = eventually(PATIENCE, || {
+    let agrees = eventually(WAIT_LIMIT, || {
         seen = ways(client, transport, to, wanted.len());
         seen == wanted
     });

@@ -20,7 +20,7 @@ use serde_json::Value;
 
 pub use self::{
     commands::{ip, output},
-    expect::{PATIENCE, TRANSPORTS, expect, expect_by, hold, until},
+    expect::{TRANSPORTS, WAIT_LIMIT, expect, expect_by, hold, until},
     family::Family,
     outside::{NODE_PORT, Outside, echo, from_outside, from_outside_by, from_outside_over_both},
     part::Part,

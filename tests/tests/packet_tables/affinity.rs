@@ -106,7 +106,7 @@ fn s24_a_client_keeps_its_backend_when_others_come_and_go() {
 }
 
 #[test]
-fn s25_clients_are_told_apart_by_address() {
+fn s25_clients_are_distinguished_by_address() {
     each(|node, hook, family| {
         node.serve(&[sticky(&[REMOTE, REMOTE_OTHER, FAR])]);
         let seen: std::collections::BTreeSet<IpAddr> = (0..60)

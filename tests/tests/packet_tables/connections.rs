@@ -126,7 +126,7 @@ fn s29_a_new_connection_after_the_old_one_selects_again() {
             .after(handshake())
             .after([ingress(tcp(BACKEND, SNAT).rst().sequence(5001, 0)), elsewhere()]),
         again("s29_after_the_end_of_its_time").after(handshake()).after([elsewhere(), Step::Expire]),
-        again("s29_when_nobody_answered_and_the_backend_is_gone")
+        again("s29_without_an_answer_and_the_backend_is_gone")
             .after([ingress(tcp(FROM, NODE_PORT).syn()), elsewhere()]),
         row("s29_the_same_backend", ingress(tcp(FROM, NODE_PORT).syn()))
             .serving(web())
@@ -139,7 +139,7 @@ fn s29_a_new_connection_after_the_old_one_selects_again() {
             .after([Step::Serve(vec![web_here()])])
             .becomes(tcp(FROM, HERE).syn())
             .counts(&OPENED_HERE),
-        row("s16_nobody_left", ingress(tcp(FROM, NODE_PORT).syn()))
+        row("s16_no_backend_left", ingress(tcp(FROM, NODE_PORT).syn()))
             .serving(web())
             .after(closed())
             .after([Step::Serve(vec![bare()])])

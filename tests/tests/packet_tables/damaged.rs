@@ -92,7 +92,7 @@ fn w01_without_stages_what_is_not_surely_a_services_passes() {
     let error = icmp_error(REMOTE, NODE, ErrorKind::TooBig(1400), tcp(SNAT, BACKEND).data());
     // Replies to connections that the node has opened from the number of a node port, or from an address that Services
     // share.
-    let of_nobody = [
+    let unowned = [
         error.clone(),
         echo_request(CLIENT, NODE),
         tcp(client, NODE_PORT).syn_ack(),
@@ -106,7 +106,7 @@ fn w01_without_stages_what_is_not_surely_a_services_passes() {
         assert_eq!((action, out), (Action::Pass, packet.bytes(family)), "{family:?} {hook:?} {packet:?}");
     };
     for (family, hook) in WAYS {
-        for packet in &of_nobody {
+        for packet in &unowned {
             passes(hook, packet, family);
         }
         for packet in [echo_request(NODE, CLIENT), echo_request(POD, CLIENT)] {
@@ -124,7 +124,7 @@ fn w01_without_stages_what_is_not_surely_a_services_passes() {
 }
 
 #[test]
-fn s28_a_refusal_that_can_not_be_told_is_still_a_refusal() {
+fn s28_a_refusal_that_can_not_be_answered_is_still_a_refusal() {
     let shared = shared();
     let mut node = shared.lock();
     node.serve(&[bare()]);

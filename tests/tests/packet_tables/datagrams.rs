@@ -28,7 +28,7 @@ fn s29_a_datagram_flow_keeps_its_backend() {
         forwarded("s16_a_change_of_policy_is_for_new_flows")
             .after(exchange())
             .after([Step::Serve(vec![dns().local(HERE).external_local()])]),
-        forwarded("s16_a_change_of_policy_that_leaves_nobody_is_for_new_flows")
+        forwarded("s16_a_change_of_policy_that_leaves_no_backend_is_for_new_flows")
             .after(exchange())
             .after([Step::Serve(vec![dns().external_local()])]),
         row("s29_after_the_end_of_its_time", ingress(udp(FROM, NODE_PORT)))

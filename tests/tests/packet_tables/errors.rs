@@ -16,11 +16,11 @@ const KINDS: [(ErrorKind, [&str; 4]); 4] = [
     (ErrorKind::TimeExceeded, ["s28_time", "s28_time_back", "s28_time_here", "s28_time_from_here"]),
 ];
 
-/// An error by `from` about the packet `sent` to another node; the client gets an error about `told`.
-fn about_request(name: &'static str, from: Place, kind: ErrorKind, sent: Packet, told: Packet) -> Row {
-    let frontend = told.destination.place;
+/// An error by `from` about the packet `sent` to another node; the client gets an error about `quoted`.
+fn about_request(name: &'static str, from: Place, kind: ErrorKind, sent: Packet, quoted: Packet) -> Row {
+    let frontend = quoted.destination.place;
     row(name, ingress(icmp_error(from, NODE, kind, sent)))
-        .leaves_as(icmp_error(frontend, CLIENT, kind, told).ttl(63))
+        .leaves_as(icmp_error(frontend, CLIENT, kind, quoted).ttl(63))
         .counts(&[Counter::PacketForwarded])
 }
 
@@ -28,8 +28,8 @@ fn about_request(name: &'static str, from: Place, kind: ErrorKind, sent: Packet,
 fn s28_errors_about_requests_reach_the_client() {
     let mut rows = Vec::new();
     for (kind, names) in KINDS {
-        let (sent, told) = (tcp(SNAT, BACKEND).data().ttl(60), tcp(FROM, NODE_PORT).data().ttl(60));
-        rows.push(about_request(names[0], REMOTE, kind, sent, told).serving(web()).after(handshake()));
+        let (sent, quoted) = (tcp(SNAT, BACKEND).data().ttl(60), tcp(FROM, NODE_PORT).data().ttl(60));
+        rows.push(about_request(names[0], REMOTE, kind, sent, quoted).serving(web()).after(handshake()));
     }
     let port = ErrorKind::PortUnreachable;
     let too_big = ErrorKind::TooBig(1280);
@@ -147,7 +147,7 @@ fn s28_errors_about_nothing_known_are_not_translated() {
             .serving(dns_here())
             .after(asked()),
         row(
-            "s28_parameter_problem_of_nobody",
+            "s28_parameter_problem_of_no_flow",
             ingress(icmp_error(REMOTE, NODE, ErrorKind::ParameterProblem, udp(NODE.at(1), BACKEND))),
         )
         .serving(dns()),

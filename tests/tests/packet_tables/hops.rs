@@ -164,8 +164,8 @@ fn s28_an_error_of_the_second_node_reaches_the_client() {
         for (from, kind) in [(NODE_SECOND, ErrorKind::TooBig(1400)), (POD_SECOND, ErrorKind::PortUnreachable)] {
             let error = network.bytes(&to_first(icmp_error(from, NODE, kind, heard.clone())));
             network.leaves_alone(Member::Second, Hook::TcEgress, &error);
-            let told = icmp_error(NODE, CLIENT, kind, question.clone().ttl(63)).ttl(63);
-            network.sends_on(Member::First, &error, &to_router(told));
+            let expected = icmp_error(NODE, CLIENT, kind, question.clone().ttl(63)).ttl(63);
+            network.sends_on(Member::First, &error, &to_router(expected));
         }
     });
 }

@@ -19,7 +19,7 @@ fn open(node: &mut BenchNode, packet: &Packet, family: Family) -> (u32, u32) {
 }
 
 #[test]
-fn w01_counters_begin_anew_when_an_id_is_given_to_another() {
+fn w01_counters_begin_at_zero_when_an_id_is_given_to_another() {
     let shared = shared();
     let mut node = shared.lock();
     for family in Family::BOTH {

@@ -95,15 +95,15 @@ fn s28_jumbo_packets_are_translated() {
 #[test]
 fn s28_jumbo_packets_are_refused() {
     let question = || jumbo(udp(FROM, NODE_PORT));
-    let told = |kind| icmp_error(NODE, CLIENT, kind, question()).identification(0);
+    let icmp = |kind| icmp_error(NODE, CLIENT, kind, question()).identification(0);
     let rows = vec![
         row("s16_jumbo_udp", ingress(question()))
             .serving(bare().protocol(Protocol::Udp))
-            .is_answered_by(told(ErrorKind::PortUnreachable))
+            .is_answered_by(icmp(ErrorKind::PortUnreachable))
             .counts(&[Counter::RejectNoBackend]),
         row("s28_jumbo_to_a_narrower_link", ingress(question()))
             .serving(dns())
-            .is_answered_by(told(ErrorKind::TooBig(1500)))
+            .is_answered_by(icmp(ErrorKind::TooBig(1500)))
             .counts(&[Counter::FlowOpened, Counter::DropTooBig]),
         row("s28_jumbo_of_no_connection", ingress(jumbo(tcp(FROM, CLUSTER_IP.at(80)).data())))
             .serving(wide())

@@ -279,7 +279,7 @@ fn w06_half_closed_connections_live_as_long_as_kube_proxys() {
             .flows(2, 0),
         goes_on("w06_a_client_whose_backend_has_closed", by_backend().into_iter().chain([Step::Idle(3500)])),
         has_ended("w06_not_for_longer", by_backend().into_iter().chain([Step::Idle(3601)])),
-        has_ended("w06_a_fin_that_nobody_acknowledges", [ingress(backend(FIN | ACK)), Step::Idle(121)]),
+        has_ended("w06_a_fin_without_an_acknowledgement", [ingress(backend(FIN | ACK)), Step::Idle(121)]),
         has_ended(
             "w06_both_sides_have_closed",
             by_backend().into_iter().chain([ingress(client().fin()), Step::Idle(121)]),

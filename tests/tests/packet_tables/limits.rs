@@ -15,7 +15,7 @@ use nix::{
 use super::*;
 
 /// An error about `packet`, by the frontend that it was sent to.
-fn told(kind: ErrorKind, packet: Packet) -> Packet {
+fn error_about(kind: ErrorKind, packet: Packet) -> Packet {
     icmp_error(packet.destination.place, packet.source.place, kind, packet).identification(0)
 }
 
@@ -35,27 +35,27 @@ fn s28_the_hop_limit_is_kept_as_by_a_router() {
             .counts(&OPENED),
         row("s28_one_hop_left", ingress(syn(1)))
             .serving(web())
-            .is_answered_by(told(exceeded, syn(1)))
+            .is_answered_by(error_about(exceeded, syn(1)))
             .counts(&[Counter::FlowOpened, Counter::DropHopLimit]),
         row("s28_no_hop_left", ingress(syn(0)))
             .serving(web())
-            .is_answered_by(told(exceeded, syn(0)))
+            .is_answered_by(error_about(exceeded, syn(0)))
             .counts(&[Counter::FlowOpened, Counter::DropHopLimit]),
         row("s28_by_udp", ingress(udp(FROM, CLUSTER_IP.at(80)).ttl(1)))
             .serving(dns())
-            .is_answered_by(told(exceeded, udp(FROM, CLUSTER_IP.at(80)).ttl(1)))
+            .is_answered_by(error_about(exceeded, udp(FROM, CLUSTER_IP.at(80)).ttl(1)))
             .counts(&[Counter::FlowOpened, Counter::DropHopLimit]),
         row("s28_of_an_answer", ingress(answer()))
             .serving(dns())
             .after([ingress(udp(FROM, NODE_PORT))])
-            .is_answered_by(told(exceeded, answer()))
+            .is_answered_by(error_about(exceeded, answer()))
             .counts(&[Counter::DropHopLimit]),
     ];
     check_rows(rows);
 }
 
 #[test]
-fn s28_a_packet_that_does_not_fit_is_told_to_its_sender() {
+fn s28_the_sender_of_a_packet_that_does_not_fit_gets_an_error() {
     let narrow = || bare().protocol(Protocol::Udp).remote(NARROW.at(53));
     let long = |family, length: usize| {
         let headers = if family == Family::Ipv4 { 28 } else { 48 };
@@ -76,7 +76,7 @@ fn s28_a_packet_that_does_not_fit_is_told_to_its_sender() {
             row("s28_one_byte_too_long", ingress(long.clone()))
                 .serving(narrow())
                 .only(family)
-                .is_answered_by(told(ErrorKind::TooBig(NARROW_MTU), long))
+                .is_answered_by(error_about(ErrorKind::TooBig(NARROW_MTU), long))
                 .counts(&[Counter::FlowOpened, Counter::DropTooBig]),
         );
     }

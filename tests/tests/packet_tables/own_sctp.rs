@@ -96,7 +96,7 @@ fn w13_answers_to_the_nodes_own_processes_come_from_the_service() {
 #[test]
 fn w13_what_else_the_nodes_own_processes_send_goes_its_way() {
     check_rows(vec![
-        row("w13_own_to_nobody's", egress(init(OWN, CLIENT.at(80)))).serving(associations()),
+        row("w13_own_to_no_service", egress(init(OWN, CLIENT.at(80)))).serving(associations()),
         row("w13_own_to_a_port_that_is_not_served", egress(init(OWN, EXTERNAL.at(81)))).serving(associations()),
         // TCP sockets have already been connected to a backend, where they can be.
         row("w13_own_tcp", egress(tcp(OWN, DIALLED).syn())).serving(web()),

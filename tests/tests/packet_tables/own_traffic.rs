@@ -50,7 +50,7 @@ fn w03_tcp_that_opens_nothing_is_the_stacks_at_its_own_addresses() {
             .flows(0, 0),
         row("w03_from_outside_the_source_ranges", ingress(to_shared().data()))
             .serving(bare().load_balancer(NODE_OTHER).ranges(&["198.18.0.0/15", "2001:db8:18::/48"])),
-        row("w03_where_nobody_serves", ingress(to_node_port().syn_ack())).serving(bare()),
+        row("w03_where_no_process_serves", ingress(to_node_port().syn_ack())).serving(bare()),
         row("w03_a_connection_all_the_same", ingress(to_node_port().syn()))
             .serving(served(Protocol::Tcp))
             .leaves_as(tcp(NODE.at(9000), BACKEND).syn().ttl(63))
@@ -104,7 +104,7 @@ fn w03_only_what_was_asked_for_passes() {
             .counts(&OPENED)
     };
     let rows = vec![
-        opens("w03_nobody_has_asked", SERVER).flows(0, 2),
+        opens("w03_unasked", SERVER).flows(0, 2),
         opens("w03_another_port", CLIENT.at(9001)).after([asked()]).flows(0, 3),
         opens("w03_another_host", CLIENT_OTHER.at(9000)).after([asked()]),
         opens("w03_from_another_port", SERVER).after([egress(udp(NODE.at(20_080), SERVER))]).flows(0, 2),

@@ -101,7 +101,7 @@ fn s21_source_ranges_hold_for_pods() {
     let syn = |frontend| tcp(IN_POD, frontend).syn();
     let rows = vec![
         dropped("s21_pod_outside", syn(BALANCER.at(80)), web().ranges(&OTHERS), Counter::DropSourceRange),
-        dropped("s21_pod_outside_nobody", syn(BALANCER.at(80)), bare().ranges(&OTHERS), Counter::DropSourceRange),
+        dropped("s21_pod_outside_none", syn(BALANCER.at(80)), bare().ranges(&OTHERS), Counter::DropSourceRange),
         forwarded("s21_pod_inside", BALANCER.at(80), web().ranges(&PODS)),
         forwarded("s21_pod_cluster_ip", FRONTEND, web().ranges(&OTHERS)),
         forwarded("s21_pod_node_port", NODE_PORT, web().ranges(&OTHERS)),
@@ -121,10 +121,10 @@ fn s16_s20_pods_are_refused() {
     let question = || udp(IN_POD, FRONTEND);
     let unreachable = icmp_error(CLUSTER_IP, POD, ErrorKind::PortUnreachable, question()).identification(0);
     let rows = vec![
-        refused("s16_pod_nobody", FRONTEND, bare(), Counter::RejectNoBackend),
-        refused("s16_pod_nobody_by_node_port", NODE_PORT, bare(), Counter::RejectNoBackend),
+        refused("s16_pod_no_backend", FRONTEND, bare(), Counter::RejectNoBackend),
+        refused("s16_pod_no_backend_by_node_port", NODE_PORT, bare(), Counter::RejectNoBackend),
         refused("s20_pod_unserved_port", CLUSTER_IP.at(81), web(), Counter::RejectUnservedPort),
-        row("s16_pod_nobody_by_udp", from_pod(question()))
+        row("s16_pod_no_backend_by_udp", from_pod(question()))
             .serving(bare().protocol(Protocol::Udp))
             .is_answered_by(unreachable)
             .counts(&[Counter::RejectNoBackend]),

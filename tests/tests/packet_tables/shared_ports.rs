@@ -40,7 +40,7 @@ fn w02_ports_of_masqueraded_connections_are_not_taken() {
         kept("w02_by_another_protocol", tcp(SNAT, BACKEND).syn()),
         row("w02_a_connection_to_a_backend_is_noted", egress(tcp(SNAT, BACKEND).syn())).serving(web()).flows(0, 1),
         row("w02_its_other_packets_are_not", egress(tcp(SNAT, BACKEND).data())).serving(web()).flows(0, 0),
-        row("w02_one_to_nobody_is_not", egress(tcp(SNAT, CLIENT.at(80)).syn())).serving(web()).flows(0, 0),
+        row("w02_one_to_no_service_is_not", egress(tcp(SNAT, CLIENT.at(80)).syn())).serving(web()).flows(0, 0),
         row("w02_one_from_an_ephemeral_port_is_not", egress(tcp(NODE.at(40_000), BACKEND).syn()))
             .serving(web())
             .flows(0, 0),

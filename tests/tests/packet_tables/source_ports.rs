@@ -129,7 +129,7 @@ fn s28_a_changed_port_is_changed_back() {
 }
 
 #[test]
-fn s28_two_frontends_of_one_local_backend_are_told_apart() {
+fn s28_two_frontends_of_one_local_backend_are_distinguished() {
     let shared = shared();
     let mut node = shared.lock();
     for family in Family::BOTH {

@@ -48,7 +48,7 @@ fn w01_two_sets_give_different_source_ports() {
 }
 
 #[test]
-fn w01_a_reserved_key_is_given_to_nobody_and_found_by_no_packet() {
+fn w01_a_reserved_key_has_no_owner_and_is_found_by_no_packet() {
     let shared = shared();
     let mut node = shared.lock();
     node.serve(&[dns()]);

@@ -46,7 +46,7 @@ fn s30_a_restarted_server_is_followed_again() {
 }
 
 #[test]
-fn s30_an_outage_is_told_once_and_its_end_once() {
+fn s30_an_outage_is_logged_once_and_its_end_once() {
     let server = server();
     server.fail_next(60, 500, None);
     let agent = Agent::listed(server, QUICK);

@@ -78,7 +78,7 @@ fn s30_long_lists_come_in_pages() {
 }
 
 #[test]
-fn s33_a_service_made_anew_is_deleted_and_applied() {
+fn s33_a_recreated_service_is_deleted_and_applied() {
     let server = server();
     server.put(service("a", 80));
     let mut agent = Agent::listed(server, QUICK);
@@ -91,7 +91,7 @@ fn s33_a_service_made_anew_is_deleted_and_applied() {
 }
 
 #[test]
-fn s6_an_unreadable_object_is_told_once_and_harms_no_other() {
+fn s6_an_unreadable_object_is_reported_once_and_harms_no_other() {
     let mut broken = service("broken", 80);
     broken["spec"]["ports"] = json!("none");
     let server = server();

@@ -73,7 +73,7 @@ fn s30_a_version_that_is_gone_leads_to_a_new_list() {
 }
 
 #[test]
-fn s30_a_version_that_is_gone_may_be_told_by_status() {
+fn s30_an_expired_version_may_be_reported_by_status() {
     let server = with_two_services();
     server.expire_by_status(true);
     miss_history(&mut Agent::listed(server, QUICK));
@@ -158,7 +158,7 @@ fn field_s05_a_quiet_cluster_that_was_restored_is_listed_within_one_watch() {
     let requests = agent.server.requests().split_off(before);
     let watches = requests.iter().take_while(|request| request.is_watch() || !request.is_for("services"));
     let watches = watches.filter(|request| request.is_for("services") && request.code == 200).count();
-    assert_eq!(watches, 1, "one watch in vain, then a list: {requests:#?}");
+    assert_eq!(watches, 1, "one watch that fails, then a list: {requests:#?}");
 }
 
 #[test]

@@ -3,8 +3,10 @@
 
 mod allowed;
 mod causes;
+mod commands;
 mod cycles;
 mod dependencies;
+mod links;
 mod repeated;
 mod rules;
 mod security;
@@ -14,6 +16,7 @@ use std::process::{Command, ExitCode};
 
 use anyhow::{Context as _, Result, bail};
 
+pub(crate) use self::{links::SUMMARY, sources::visit};
 use crate::{
     cargo::{self, BENCH_PACKAGE, EBPF_PACKAGE},
     command,
@@ -27,12 +30,14 @@ type Check = fn() -> Result<()>;
 /// Runs the command.
 pub(crate) fn command() -> Result<ExitCode> {
     setup::ensure(&[Purpose::Build, Purpose::Lint])?;
-    let checks: [(&str, Check); 9] = [
+    let checks: [(&str, Check); 11] = [
         ("formatting", format),
         ("source rules", sources::check),
         ("rules", rules::check),
         ("security", security::check),
         ("cycles", cycles::check),
+        ("links", links::check),
+        ("commands", commands::check),
         ("dependencies", dependencies::check),
         ("clippy", clippy),
         ("clippy of the eBPF programs", clippy_ebpf),

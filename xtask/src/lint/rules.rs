@@ -15,7 +15,7 @@ use crate::cargo;
 const RULEBOOK: &str = "docs/semantics.md";
 
 /// Documents that cite rules, in addition to the folders with Rust.
-const DOCUMENTS: [&str; 4] = ["README.md", "CONTRIBUTING.md", "docs", "deploy"];
+const DOCUMENTS: [&str; 6] = ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "docs", "deploy"];
 
 /// This file, which is not searched, since its unit tests cite rules that do not exist.
 const ITSELF: &str = "xtask/src/lint/rules.rs";

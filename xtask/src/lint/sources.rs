@@ -62,7 +62,7 @@ fn faults(name: &str, lines: usize, source: &str) -> Vec<String> {
 }
 
 /// Calls `each` for the file `path`, or for each file below the folder `path`, with one of `extensions`.
-pub(super) fn visit(path: &Path, extensions: &[&str], each: &mut impl FnMut(&Path) -> Result<()>) -> Result<()> {
+pub(crate) fn visit(path: &Path, extensions: &[&str], each: &mut impl FnMut(&Path) -> Result<()>) -> Result<()> {
     if !path.is_dir() {
         let is_wanted = path.extension().is_some_and(|found| extensions.iter().any(|wanted| found == *wanted));
         return if is_wanted { each(path) } else { Ok(()) };

@@ -6,7 +6,7 @@
 /bin/busybox ln -s busybox /bin/sh
 export PATH=/bin:/applets
 # Emulated CPUs are slow.
-export WAGGLE_LAB_PATIENCE=6
+export WAGGLE_LAB_SLOWDOWN=6
 
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys

@@ -1,5 +1,5 @@
-//! Builds the machine's only file system: busybox, `ip`, `bpftool`, `ethtool`, `wg`, kernel modules, the tests, and the programs
-//! that they start.
+//! Builds the machine's only file system: busybox, tools of the system, kernel modules, the tests, and the programs that they
+//! start.
 
 use std::{
     fs::{self, File},
@@ -18,10 +18,29 @@ use super::{
 use crate::{command, ebpf_toolchain::find_program};
 
 /// Programs that are copied from this system.
-const PROGRAMS: [&str; 5] = ["bpftool", "busybox", "ethtool", "ip", "wg"];
+const PROGRAMS: [&str; 12] = [
+    "bpftool",
+    "busybox",
+    "ethtool",
+    "ip",
+    "ip6tables-nft-restore",
+    "ip6tables-nft-save",
+    "ipset",
+    "iptables-nft-restore",
+    "iptables-nft-save",
+    "ipvsadm",
+    "nft",
+    "wg",
+];
+
+/// The folder from which the iptables programs load their matches and targets.
+const XTABLES: &str = "/usr/lib/x86_64-linux-gnu/xtables";
+
+/// The content of /etc/protocols, by which ipset finds the numbers of protocols.
+const PROTOCOLS: &str = "tcp 6\nudp 17\nsctp 132\n";
 
 /// The folders of the file system.
-const FOLDERS: [&str; 9] = ["applets", "bin", "dev", "modules", "proc", "run", "sys", "tmp", "waggle"];
+const FOLDERS: [&str; 10] = ["applets", "bin", "dev", "etc", "modules", "proc", "run", "sys", "tmp", "waggle"];
 
 /// Builds the file system in `folder` and returns the path of the archive.
 pub(super) fn build(
@@ -39,6 +58,7 @@ pub(super) fn build(
     }
     write(&root.join("init"), include_str!("init.sh"))?;
     fs::set_permissions(root.join("init"), fs::Permissions::from_mode(0o755)).context("make init executable")?;
+    write(&root.join("etc/protocols"), PROTOCOLS)?;
     let lines: Vec<_> = selections.iter().map(Selection::line).collect();
     write(&root.join("tests"), &(lines.join("\n") + "\n"))?;
     for name in PROGRAMS {
@@ -46,6 +66,7 @@ pub(super) fn build(
         copy(&program, &root.join("bin").join(name))?;
         copy_libraries(&program, &root)?;
     }
+    copy_folder(Path::new(XTABLES), &root)?;
     for (name, path) in programs {
         // A test executable is mostly debug information, and the file system is in memory.
         let stripped = root.join("waggle").join(name);
@@ -67,6 +88,17 @@ fn copy_modules(kernel: &Kernel, root: &Path) -> Result<()> {
         order.push(name);
     }
     write(&root.join("modules/order"), &(order.join("\n") + "\n"))
+}
+
+/// Copies a folder's files to the same paths.
+fn copy_folder(folder: &Path, root: &Path) -> Result<()> {
+    let target = root.join(folder.strip_prefix("/").unwrap_or(folder));
+    fs::create_dir_all(&target).with_context(|| format!("create {}", target.display()))?;
+    for entry in fs::read_dir(folder).with_context(|| format!("read {}", folder.display()))? {
+        let file = entry.with_context(|| format!("read {}", folder.display()))?;
+        copy(&file.path(), &target.join(file.file_name()))?;
+    }
+    Ok(())
 }
 
 /// Copies the shared libraries of `program` to the same paths.

@@ -2,8 +2,9 @@
 
 use anyhow::{Context as _, Result};
 
-/// Modules for the devices of labs, for the agent's requests to the kernel, and for the packets in the tests.
-pub(super) const MODULES: [&str; 18] = [
+/// Modules for the devices of labs, for the agent's requests to the kernel, for the packets in the tests, and for what kube-proxy
+/// leaves.
+pub(super) const MODULES: [&str; 37] = [
     // libcrc32c requests this module by the name of an algorithm, which is not in modules.dep.
     "crc32c_generic",
     "veth",
@@ -15,6 +16,7 @@ pub(super) const MODULES: [&str; 18] = [
     "tcp_diag",
     "udp_diag",
     "nf_conntrack",
+    "nf_conntrack_netlink",
     "nf_tables",
     "nft_ct",
     "sctp",
@@ -23,6 +25,25 @@ pub(super) const MODULES: [&str; 18] = [
     "ipip",
     "sit",
     "wireguard",
+    // What kube-proxy needs in IPVS mode: virtual servers, the device with their addresses, sets, and rules of iptables-nft.
+    "ip_vs",
+    "ip_vs_rr",
+    "dummy",
+    "ip_set_bitmap_port",
+    "ip_set_hash_ip",
+    "ip_set_hash_ipport",
+    "ip_set_hash_ipportip",
+    "nft_compat",
+    "nft_chain_nat",
+    "xt_MASQUERADE",
+    "xt_addrtype",
+    "xt_comment",
+    "xt_conntrack",
+    "xt_mark",
+    "xt_set",
+    "xt_tcpudp",
+    "ipt_REJECT",
+    "ip6t_REJECT",
 ];
 
 /// Returns the files of the modules `names` and of all their dependencies, each after its own dependencies. Paths are as in

@@ -1,8 +1,8 @@
 //! Selects the tests that run on other kernels.
 
 /// The test executables and their arguments. They test what differs between kernels: verifier, helpers, hooks, netlink. They
-/// can only use what the machine has: `ip`, `bpftool`, `ethtool`, `wg`, `waggle`, `labproc` and busybox.
-pub(super) const TESTS: [(&str, &[&str]); 10] = [
+/// can only use what the machine has: `waggle`, `labproc`, busybox, and the programs that `initramfs.rs` copies.
+pub(super) const TESTS: [(&str, &[&str]); 11] = [
     ("scenarios", &["programs::load::"]),
     ("scenarios", &["programs::instructions::", "--show-output"]),
     // Without the test that enters every port of a node, which takes minutes on an emulated CPU.
@@ -16,6 +16,8 @@ pub(super) const TESTS: [(&str, &[&str]); 10] = [
     ("scenarios", &["machines::", "--ignored"]),
     // SCTP, which Debian's kernels support.
     ("scenarios", &["outside::associations::", "--include-ignored", "--test-threads=1"]),
+    // What kube-proxy leaves in IPVS mode, which few other kernels support.
+    ("scenarios", &["ipvs", "--test-threads=1"]),
     // Operations for which the kernel demands a capability.
     ("scenarios", &["privileges::"]),
     // Sockets are listed and destroyed.

@@ -48,7 +48,7 @@ fn s31_an_adopted_local_backend_never_looks_remote() {
     assert_eq!(backends.acquire(&mut map, address, |_| Path::default()), Some(1));
     assert_eq!(map[1], entry(Backend::LOCAL));
     backends.settle(&mut map);
-    assert_eq!(map[1], entry(0), "nobody says that it is here");
+    assert_eq!(map[1], entry(0), "no port says that it is here");
     backends.release(&map, address);
     backends.retire(&mut map, address);
     assert_eq!(map[1], Backend { generation: 7, ..Backend::default() });

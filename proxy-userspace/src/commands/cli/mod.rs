@@ -1,7 +1,10 @@
 //! The command line. Only parses it; `main` runs the commands.
 
+mod check;
 mod conntrack;
 mod devices;
+mod explain;
+mod get;
 mod go_values;
 mod ignored;
 mod kube_proxy;
@@ -10,6 +13,8 @@ mod nodeport_addresses;
 mod run;
 mod sizes;
 mod spelling;
+mod status;
+mod top;
 mod validate;
 
 use std::{ffi::OsString, path::PathBuf};
@@ -17,13 +22,18 @@ use std::{ffi::OsString, path::PathBuf};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use self::{
+    check::CheckArgs,
     conntrack::FlowArgs,
     devices::DeviceArgs,
+    explain::{ClientKind, ExplainArgs, ExplainOutput, Transport},
+    get::{GetArgs, NotOfKind, Output, Target, What},
     kube_proxy::KubeProxyArgs,
     metrics::MetricsArgs,
     nodeport_addresses::NodePortArgs,
     run::RunArgs,
     sizes::SizeArgs,
+    status::StatusArgs,
+    top::TopArgs,
     validate::{Format, ValidateArgs},
 };
 
@@ -53,8 +63,26 @@ pub enum Command {
     #[command(after_help = validate::EXAMPLES)]
     Validate(ValidateArgs),
     /// Show what is in force, read from the pinned maps; works without a running agent
-    #[command(after_help = GET_EXAMPLES)]
+    #[command(after_help = get::EXAMPLES)]
     Get(GetArgs),
+    /// Follow the rates of Services, their backends, and what is refused, on the terminal; works without a running agent
+    ///
+    /// Keys: ↑ ↓ choose, Enter shows a Service's backends, Esc goes back, Tab shows refusals, s sorts, / filters, ? explains the
+    /// numbers, q quits. If standard output is not a terminal, one frame is printed as plain text, as with --once.
+    #[command(after_help = top::EXAMPLES)]
+    Top(TopArgs),
+    /// Print the commands of bpftool that dump an instance's maps and programs as the kernel has them
+    Bpftool(InstanceArgs),
+    /// Show on one screen how well an instance is: health, source, hooks, devices, maps, and what is not served
+    #[command(after_help = status::AFTER_HELP)]
+    Status(StatusArgs),
+    /// Look whether this machine can run Waggle, and whether it will run well; changes nothing
+    #[command(after_help = check::AFTER_HELP)]
+    Check(Box<CheckArgs>),
+    /// Say step by step what would happen to a new connection, read from the pinned maps; changes nothing, and works without a
+    /// running agent
+    #[command(after_help = explain::EXAMPLES)]
+    Explain(ExplainArgs),
     /// Tell by the exit code whether an instance's agent runs and serves, for startup probes
     Ready(InstanceArgs),
     /// Remove an instance's data plane (its hooks, then its maps), or what kube-proxy left on the node
@@ -92,14 +120,6 @@ Examples:
   waggle completion zsh > \"${fpath[1]}/_waggle\"
   waggle completion fish > ~/.config/fish/completions/waggle.fish";
 
-const GET_EXAMPLES: &str = "\
-Examples:
-  waggle get services -n kube-system
-  waggle get services web -o wide
-  waggle get backends 10.244.1.7 -o yaml
-  waggle get flows 192.0.2.9
-  waggle get drops --watch";
-
 /// The flag that names an instance.
 #[derive(Args, Clone, Debug)]
 pub struct InstanceArgs {
@@ -129,77 +149,6 @@ pub struct CleanupArgs {
     /// (iptables, ipvsadm) and see its processes
     #[arg(long, value_name = "FOLDER", requires = "kube_proxy")]
     pub root: Option<PathBuf>,
-}
-
-/// `waggle get`.
-#[derive(Args, Clone, Debug)]
-pub struct GetArgs {
-    /// What to show
-    pub what: What,
-    /// Show only these: names of Services, devices, maps and reasons, addresses of backends and clients. If one isn't there,
-    /// the exit code is 1
-    #[arg(value_name = "NAME")]
-    pub names: Vec<String>,
-    /// Show only what belongs to this namespace; by default every namespace is shown. Devices, drops and maps belong to
-    /// none and are shown in any case
-    #[arg(long, short, conflicts_with = "all_namespaces")]
-    pub namespace: Option<String>,
-    /// Show every namespace, which is the default
-    #[arg(long, short = 'A')]
-    pub all_namespaces: bool,
-    /// The instance to look at
-    #[command(flatten)]
-    pub instance: InstanceArgs,
-    /// Output format
-    #[arg(long, short, value_name = "FORMAT", default_value = "table")]
-    pub output: Output,
-    /// Leave out the titles of tables
-    #[arg(long)]
-    pub no_headers: bool,
-    /// After printing all rows, look every second and print those that are new or have changed
-    #[arg(long, short)]
-    pub watch: bool,
-}
-
-/// What `waggle get` shows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum What {
-    /// Frontends and their Services
-    #[value(alias = "service", alias = "svc")]
-    Services,
-    /// Service ports and their backends
-    #[value(alias = "endpoint", alias = "ep")]
-    Endpoints,
-    /// Backends and the Services that use them
-    #[value(alias = "backend")]
-    Backends,
-    /// Flows of packets with their states, and sockets of this node that are connected to a Service
-    #[value(alias = "flow")]
-    Flows,
-    /// Clients that keep their backends by session affinity
-    Affinity,
-    /// Reasons for which packets and calls were rejected or dropped, and how often
-    #[value(alias = "drop")]
-    Drops,
-    /// Devices and their programs
-    #[value(alias = "device")]
-    Devices,
-    /// Pinned maps and how full they are
-    #[value(alias = "map")]
-    Maps,
-}
-
-/// The output formats of `waggle get`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Output {
-    /// Aligned columns
-    Table,
-    /// Aligned columns, with more of them
-    Wide,
-    /// One JSON array
-    Json,
-    /// One YAML sequence
-    Yaml,
 }
 
 /// Checks the name of an instance, which becomes a folder in the BPF file system. The file system refuses dots.

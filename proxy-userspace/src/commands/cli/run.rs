@@ -19,7 +19,8 @@ use super::{
     nodeport_addresses::NodePortArgs, sizes::SizeArgs,
 };
 use crate::config::{
-    BindAddress, BindAddresses, Config, EVERYWHERE, ExternalIps, LogConfig, LogFormat, SourceConfig,
+    BindAddress, BindAddresses, Config, EVERYWHERE, ExternalIps, HEALTH_PORT, LogConfig, LogFormat, METRICS_PORT,
+    SourceConfig,
     kube_proxy::{KubeProxyConfiguration, KubeProxyFile},
 };
 
@@ -30,9 +31,6 @@ pub struct RunArgs {
     /// Fields that Waggle has no use for are ignored, with one warning. When other fields change, the agent exits, to be restarted
     #[arg(long, value_name = "FILE", value_parser = maybe_empty())]
     pub config: Option<PathBuf>,
-    /// Where objects come from
-    #[command(flatten)]
-    pub source: SourceArgs,
     /// Name of this node's Node object [default: the host name in lower case]
     #[arg(long, alias = "hostname-override", env = "NODE_NAME", value_name = "NAME")]
     pub node_name: Option<String>,
@@ -66,6 +64,9 @@ pub struct RunArgs {
     /// Destroy connected UDP sockets whose backend is gone, so that applications reconnect
     #[arg(long, value_name = "BOOL", default_value_t = true, num_args = 0..=1, default_missing_value = "true", action = clap::ArgAction::Set)]
     pub udp_termination: bool,
+    /// Where objects come from
+    #[command(flatten)]
+    pub source: SourceArgs,
     /// Devices whose packets are served
     #[command(flatten)]
     pub devices: DeviceArgs,
@@ -89,9 +90,8 @@ pub struct RunArgs {
     pub kube_proxy: KubeProxyArgs,
 }
 
-/// kube-proxy's default addresses and ports. Its `0.0.0.0` means every address of both families, as in Go's `net.Listen`.
-const HEALTH: SocketAddr = SocketAddr::new(EVERYWHERE, 10256);
-const METRICS_PORT: u16 = 10249;
+/// kube-proxy's default address. Its `0.0.0.0` means every address of both families, as in Go's `net.Listen`.
+const HEALTH: SocketAddr = SocketAddr::new(EVERYWHERE, HEALTH_PORT);
 
 /// The flags for the source of objects: the API server or a folder.
 #[derive(Args, Clone, Debug)]

@@ -100,7 +100,7 @@ pub fn kube_proxy_config(input: &[u8]) {
 pub fn netlink(input: &[u8]) {
     let snapshot = rtnetlink::fuzz::snapshot(input);
     let _ = addresses::local_addresses(&snapshot);
-    devices::look(&snapshot);
+    devices::fuzz_selection(&snapshot);
     for message in netlink::messages(input).map_while(Result::ok) {
         let attributes = message.get(NETFILTER..).unwrap_or_default();
         attach::read(message);

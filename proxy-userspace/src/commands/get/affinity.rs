@@ -11,7 +11,8 @@ use super::{
     backends::is_address,
     output::Row,
     read::each_entry,
-    services::{is_owner, left, protocol},
+    service_port::ServicePort,
+    services::{is_owner, left},
     snapshot::open,
 };
 use crate::maps::encode;
@@ -20,14 +21,9 @@ use crate::maps::encode;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AffinityRow {
-    /// The namespace; `?` if the maps don't contain it.
-    pub namespace: String,
-    /// The Service's name; `id=N` if the maps don't contain it.
-    pub name: String,
-    /// The port's name; empty for an unnamed port.
-    pub port: String,
-    /// `TCP`, `UDP` or `SCTP`.
-    pub protocol: String,
+    /// The service port.
+    #[serde(flatten)]
+    pub service_port: ServicePort,
     /// The source address of the client's packets; `None` for a client on this node.
     pub client: Option<String>,
     /// The cookie of the network namespace whose processes are the client; `None` for a client that sends packets to this node.
@@ -81,8 +77,8 @@ pub fn affinity(snapshot: &Snapshot, clients: &Clients) -> Vec<AffinityRow> {
     rows
 }
 
-fn order(row: &AffinityRow) -> (&str, &str, &str, &str, &Option<String>, Option<u64>) {
-    (&row.namespace, &row.name, &row.port, &row.protocol, &row.client, row.netns)
+fn order(row: &AffinityRow) -> (&ServicePort, &Option<String>, Option<u64>) {
+    (&row.service_port, &row.client, row.netns)
 }
 
 fn row(
@@ -98,15 +94,11 @@ fn row(
     if timeout == 0 || !is_kept || entry.is_expired(now, timeout) {
         return None;
     }
-    let name = Name::of(key.service, &snapshot.names);
     let age = u32::try_from(now.saturating_sub(entry.last_connection) / 1_000_000_000).unwrap_or(u32::MAX);
     let [_, _, high, low] = key.client.words();
     let is_netns = key.kind == AffinityKey::NETNS;
     Some(AffinityRow {
-        namespace: name.namespace,
-        name: name.service,
-        port: name.port,
-        protocol: protocol(number),
+        service_port: ServicePort::new(Name::of(key.service, &snapshot.names), number),
         client: (!is_netns).then(|| std::net::IpAddr::from(key.client).to_string()),
         netns: is_netns.then(|| u64::from(high) << 32 | u64::from(low)),
         backend: encode::backend_address(backend).to_string(),
@@ -116,31 +108,39 @@ fn row(
 }
 
 impl Row for AffinityRow {
+    type Key = (ServicePort, Option<String>, Option<u64>);
+
     const KIND: &'static str = "affinity";
-    const TITLES: &'static [&'static str] =
-        &["NAMESPACE", "NAME", "PORT", "PROTOCOL", "CLIENT", "BACKEND", "AGE", "EXPIRES"];
+
+    fn titles() -> Vec<&'static str> {
+        ServicePort::titles(&["CLIENT", "BACKEND", "AGE", "EXPIRES"])
+    }
+
+    fn fields() -> Vec<&'static str> {
+        ServicePort::fields(&["client", "netns", "backend", "ageSeconds", "expiresSeconds"])
+    }
+
+    fn key(&self) -> Self::Key {
+        (self.service_port.clone(), self.client.clone(), self.netns)
+    }
 
     fn cells(&self) -> Vec<String> {
         let client = self.client.clone().or_else(|| self.netns.map(|cookie| format!("netns:{cookie}")));
-        vec![
-            self.namespace.clone(),
-            self.name.clone(),
-            if self.port.is_empty() { "-".to_owned() } else { self.port.clone() },
-            self.protocol.clone(),
+        self.service_port.cells([
             client.unwrap_or_else(|| "-".to_owned()),
             self.backend.clone(),
             left(self.age_seconds),
             left(self.expires_seconds),
-        ]
+        ])
     }
 
     /// A name is the Service's, or an address of client or backend.
     fn is_named(&self, name: &str) -> bool {
-        self.name == name || self.client.as_deref() == Some(name) || is_address(&self.backend, name)
+        self.service_port.name == name || self.client.as_deref() == Some(name) || is_address(&self.backend, name)
     }
 
     fn is_in(&self, namespace: &str) -> bool {
-        self.namespace == namespace
+        self.service_port.namespace == namespace
     }
 
     fn watched(&self) -> Result<String, serde_json::Error> {

@@ -59,8 +59,21 @@ pub fn backends(snapshot: &Snapshot) -> Vec<BackendRow> {
 }
 
 impl Row for BackendRow {
+    type Key = u32;
+
     const KIND: &'static str = "backends";
-    const TITLES: &'static [&'static str] = &["ID", "ADDRESS", "LOCAL", "FLOWS", "COLLISIONS", "EXHAUSTED", "SERVICES"];
+
+    fn titles() -> Vec<&'static str> {
+        vec!["ID", "ADDRESS", "LOCAL", "FLOWS", "COLLISIONS", "EXHAUSTED", "SERVICES"]
+    }
+
+    fn fields() -> Vec<&'static str> {
+        vec!["id", "address", "local", "flows", "portCollisions", "portsExhausted", "services"]
+    }
+
+    fn key(&self) -> Self::Key {
+        self.id
+    }
 
     fn cells(&self) -> Vec<String> {
         vec![

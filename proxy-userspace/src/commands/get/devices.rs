@@ -1,7 +1,7 @@
 //! `waggle get devices`: one row for each device with programs, from the names of the pins, their links and the map
 //! DEVICES. The devices themselves are not queried, so it works in any network namespace.
 
-use std::{collections::BTreeMap, fmt, path::Path};
+use std::{collections::BTreeMap, path::Path};
 
 use aya::{
     maps::{HashMap, MapData},
@@ -12,32 +12,13 @@ use serde::Serialize;
 
 use super::{InspectError, output::Row, snapshot::find};
 use crate::{
-    attach::device::{DeviceHook, Hook, list},
+    attach::{
+        Mode,
+        device::{DeviceHook, list},
+    },
     maps::{PIN_ROOT, PinFolder, open_read_only},
     node::bpf,
 };
-
-/// How a device's packets are served.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Mode {
-    /// XDP in the driver, with TC beside it.
-    Xdp,
-    /// XDP on socket buffers, with TC beside it.
-    XdpGeneric,
-    /// TC only.
-    Tc,
-}
-
-impl fmt::Display for Mode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Xdp => "xdp",
-            Self::XdpGeneric => "xdp-generic",
-            Self::Tc => "tc",
-        })
-    }
-}
 
 /// A program on a device.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -87,14 +68,7 @@ pub fn devices(instance: &str) -> Result<Vec<DeviceRow>, InspectError> {
 
 /// Returns the row of the device that these hooks belong to; `None` without hooks.
 fn row(hooks: &[DeviceHook], flags: u32, programs: Vec<ProgramCell>) -> Option<DeviceRow> {
-    let has = |wanted| hooks.iter().any(|hook| hook.hook == wanted);
-    let mode = if has(Hook::XdpNative) {
-        Mode::Xdp
-    } else if has(Hook::XdpGeneric) {
-        Mode::XdpGeneric
-    } else {
-        Mode::Tc
-    };
+    let mode = Mode::of(hooks);
     let first = hooks.first()?;
     Some(DeviceRow {
         device: first.name.clone(),
@@ -135,9 +109,22 @@ fn cell(hook: &DeviceHook, folder: &PinFolder) -> ProgramCell {
 }
 
 impl Row for DeviceRow {
+    type Key = (u32, String);
+
     const KIND: &'static str = "devices";
     const WIDE: &'static [&'static str] = &["POD"];
-    const TITLES: &'static [&'static str] = &["DEVICE", "INDEX", "MODE", "PROGRAMS", "WHY"];
+
+    fn titles() -> Vec<&'static str> {
+        vec!["DEVICE", "INDEX", "MODE", "PROGRAMS", "WHY"]
+    }
+
+    fn fields() -> Vec<&'static str> {
+        vec!["device", "index", "mode", "why", "fellBack", "pod"]
+    }
+
+    fn key(&self) -> Self::Key {
+        (self.index, self.device.clone())
+    }
 
     fn cells(&self) -> Vec<String> {
         let program = |cell: &ProgramCell| match cell.program {
@@ -165,7 +152,10 @@ impl Row for DeviceRow {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::commands::get::{Look, json, table};
+    use crate::{
+        attach::device::Hook,
+        commands::get::{Look, json, table},
+    };
 
     fn hook(hook: Hook, device: u32, name: &str) -> DeviceHook {
         DeviceHook { hook, device, name: name.to_owned() }

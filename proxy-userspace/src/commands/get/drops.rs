@@ -50,9 +50,22 @@ pub fn drops(counters: &BTreeMap<Counter, u64>) -> Vec<DropRow> {
 }
 
 impl Row for DropRow {
+    type Key = (&'static str, &'static str);
+
     const KIND: &'static str = "drops";
-    const TITLES: &'static [&'static str] = &["VERDICT", "REASON", "COUNT"];
     const WIDE: &'static [&'static str] = &["MEANING"];
+
+    fn titles() -> Vec<&'static str> {
+        vec!["VERDICT", "REASON", "COUNT"]
+    }
+
+    fn fields() -> Vec<&'static str> {
+        vec!["verdict", "reason", "count", "meaning"]
+    }
+
+    fn key(&self) -> Self::Key {
+        (self.verdict, self.reason)
+    }
 
     fn cells(&self) -> Vec<String> {
         vec![self.verdict.to_owned(), self.reason.to_owned(), self.count.to_string()]

@@ -8,7 +8,8 @@ use serde::Serialize;
 use super::{
     Name, Snapshot,
     output::Row,
-    services::{is_owner, policy, protocol},
+    service_port::ServicePort,
+    services::{is_owner, policy},
 };
 use crate::maps::encode;
 
@@ -16,14 +17,9 @@ use crate::maps::encode;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct EndpointRow {
-    /// The namespace; `?` if the maps don't contain it.
-    pub namespace: String,
-    /// The Service's name; `id=N` if the maps don't contain it.
-    pub name: String,
-    /// The port's name; empty for an unnamed port.
-    pub port: String,
-    /// `TCP`, `UDP` or `SCTP`.
-    pub protocol: String,
+    /// The service port.
+    #[serde(flatten)]
+    pub service_port: ServicePort,
     /// `IPv4` or `IPv6`.
     pub ip_family: &'static str,
     /// Address and port of the backend; `None` in the only row of a service port without backends.
@@ -36,7 +32,8 @@ pub struct EndpointRow {
 
 /// A service port of one family.
 struct Port {
-    protocol: String,
+    /// The number of its protocol.
+    protocol: u8,
     ip_family: &'static str,
     /// The lists of each backend, by its id.
     lists: BTreeMap<u32, BTreeSet<List>>,
@@ -50,15 +47,15 @@ pub fn endpoints(snapshot: &Snapshot) -> Vec<EndpointRow> {
     rows
 }
 
-fn order(row: &EndpointRow) -> (&str, &str, &str, &str, &str) {
-    (&row.namespace, &row.name, &row.port, &row.protocol, row.ip_family)
+fn order(row: &EndpointRow) -> (&ServicePort, &str) {
+    (&row.service_port, row.ip_family)
 }
 
 fn ports(snapshot: &Snapshot) -> BTreeMap<u32, Port> {
     let mut ports = BTreeMap::new();
     for (frontend, service) in snapshot.services.iter().filter(|(frontend, _)| !is_owner(frontend)) {
         let ip_family = if frontend.address.is_ipv4() { "IPv4" } else { "IPv6" };
-        let new = || Port { protocol: protocol(frontend.protocol), ip_family, lists: BTreeMap::new() };
+        let new = || Port { protocol: frontend.protocol, ip_family, lists: BTreeMap::new() };
         let port = ports.entry(service.id).or_insert_with(new);
         for (range, list) in [true, false].map(|is_internal| service.list(is_internal)) {
             for backend in snapshot.ids(range) {
@@ -70,12 +67,9 @@ fn ports(snapshot: &Snapshot) -> BTreeMap<u32, Port> {
 }
 
 fn of_port(snapshot: &Snapshot, id: u32, port: &Port) -> Vec<EndpointRow> {
-    let name = Name::of(id, &snapshot.names);
+    let service_port = ServicePort::new(Name::of(id, &snapshot.names), port.protocol);
     let row = |backend: Option<&Backend>, lists: Vec<&'static str>| EndpointRow {
-        namespace: name.namespace.clone(),
-        name: name.service.clone(),
-        port: name.port.clone(),
-        protocol: port.protocol.clone(),
+        service_port: service_port.clone(),
         ip_family: port.ip_family,
         endpoint: backend.map(|backend| encode::backend_address(backend).to_string()),
         local: backend.is_some_and(Backend::is_local),
@@ -88,26 +82,35 @@ fn of_port(snapshot: &Snapshot, id: u32, port: &Port) -> Vec<EndpointRow> {
 }
 
 impl Row for EndpointRow {
+    type Key = (ServicePort, &'static str, Option<String>);
+
     const KIND: &'static str = "endpoints";
-    const TITLES: &'static [&'static str] = &["NAMESPACE", "NAME", "PORT", "PROTOCOL", "ENDPOINT", "LOCAL", "LISTS"];
+
+    fn titles() -> Vec<&'static str> {
+        ServicePort::titles(&["ENDPOINT", "LOCAL", "LISTS"])
+    }
+
+    fn fields() -> Vec<&'static str> {
+        ServicePort::fields(&["ipFamily", "endpoint", "local", "lists"])
+    }
+
+    fn key(&self) -> Self::Key {
+        (self.service_port.clone(), self.ip_family, self.endpoint.clone())
+    }
 
     fn cells(&self) -> Vec<String> {
-        vec![
-            self.namespace.clone(),
-            self.name.clone(),
-            if self.port.is_empty() { "-".to_owned() } else { self.port.clone() },
-            self.protocol.clone(),
+        self.service_port.cells([
             self.endpoint.clone().unwrap_or_else(|| format!("none ({})", self.ip_family)),
             if self.local { "yes" } else { "-" }.to_owned(),
             if self.lists.is_empty() { "-".to_owned() } else { self.lists.join(",") },
-        ]
+        ])
     }
 
     fn is_named(&self, name: &str) -> bool {
-        self.name == name
+        self.service_port.name == name
     }
 
     fn is_in(&self, namespace: &str) -> bool {
-        self.namespace == namespace
+        self.service_port.namespace == namespace
     }
 }

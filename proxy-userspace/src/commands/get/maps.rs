@@ -102,9 +102,22 @@ const fn kind(kind: MapKind) -> &'static str {
 }
 
 impl Row for MapRow {
+    type Key = &'static str;
+
     const KIND: &'static str = "maps";
-    const TITLES: &'static [&'static str] = &["NAME", "TYPE", "ENTRIES", "CAPACITY", "FULL"];
     const WIDE: &'static [&'static str] = &["KEY", "VALUE", "LAYOUT"];
+
+    fn titles() -> Vec<&'static str> {
+        vec!["NAME", "TYPE", "ENTRIES", "CAPACITY", "FULL"]
+    }
+
+    fn fields() -> Vec<&'static str> {
+        vec!["name", "type", "entries", "capacity", "keyBytes", "valueBytes", "layout"]
+    }
+
+    fn key(&self) -> Self::Key {
+        self.name
+    }
 
     fn cells(&self) -> Vec<String> {
         let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());

@@ -3,34 +3,44 @@
 
 mod affinity;
 mod backends;
+mod bpftool;
+mod consistent;
 mod devices;
 mod drops;
 mod endpoints;
+mod fields;
 mod flows;
 mod maps;
 mod output;
 mod read;
 mod selection;
-mod services;
-mod snapshot;
+pub(super) mod service_port;
+pub(super) mod services;
+pub(super) mod snapshot;
+mod watch;
 
 use std::{collections::BTreeMap, fmt, io, path::PathBuf};
 
-use aya::maps::MapError;
+use aya::{maps::MapError, programs::ProgramError};
 use proxy_common::{ABI_VERSION, StoredName};
 
 pub use self::{
     affinity::{AffinityRow, Clients, affinity},
     backends::{BackendRow, backends},
-    devices::{DeviceRow, Mode, ProgramCell, devices},
+    bpftool::bpftool_commands,
+    consistent::{Pins, read_consistently},
+    devices::{DeviceRow, ProgramCell, devices},
     drops::{DropRow, drops, read_counters},
     endpoints::{EndpointRow, endpoints},
+    fields::{FieldSelector, NotAFieldSelector, UnknownField},
     flows::{Clock, FlowRow, Tracked, flows},
     maps::{Fill, MapRow, maps},
-    output::{Columns, Look, Row, json, table, yaml},
-    selection::{NotFound, Selection},
+    output::{Columns, Look, Row, aligned, json, table, yaml},
+    selection::{NotFound, Selected, Selection},
+    service_port::{ServicePort, service_ports},
     services::{ListCell, ServiceRow, SourcesCell, services},
     snapshot::Snapshot,
+    watch::{EventType, Seen, WatchEvent},
 };
 use crate::{
     attach::AttachError,
@@ -88,6 +98,12 @@ pub enum InspectError {
         /// The kernel's error.
         source: io::Error,
     },
+    /// The loaded programs can't be listed.
+    #[error("list the programs of the instance (run waggle as root)")]
+    Programs {
+        /// The kernel's error.
+        source: ProgramError,
+    },
     /// A map can't be read.
     #[error("read map {name}")]
     Read {
@@ -108,16 +124,16 @@ fn found(instances: &[String]) -> String {
 
 /// A service port by its Kubernetes names.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Name {
-    namespace: String,
-    service: String,
+pub(super) struct Name {
+    pub(super) namespace: String,
+    pub(super) service: String,
     /// Empty for an unnamed port.
-    port: String,
+    pub(super) port: String,
 }
 
 impl Name {
     /// Returns the names of the port with a service id. If they are missing or damaged, shows the id itself.
-    fn of(id: u32, names: &BTreeMap<u32, StoredName>) -> Self {
+    pub(super) fn of(id: u32, names: &BTreeMap<u32, StoredName>) -> Self {
         match names.get(&id).and_then(encode::port_id) {
             Some(port) => Self {
                 namespace: port.service.namespace.to_string(),
@@ -136,5 +152,7 @@ impl fmt::Display for Name {
     }
 }
 
+#[cfg(test)]
+pub(super) mod sample;
 #[cfg(test)]
 mod tests;

@@ -2,14 +2,26 @@
 
 use serde::Serialize;
 
+use super::watch::WatchEvent;
+
 /// A row of a table.
 pub trait Row: Serialize {
+    /// What tells a row from all others of its kind, at any time.
+    type Key: Ord;
+
     /// What the rows are, as `waggle get` is asked for them.
     const KIND: &'static str;
-    /// The titles of the columns.
-    const TITLES: &'static [&'static str];
     /// The titles of the further columns of wide tables.
     const WIDE: &'static [&'static str] = &[];
+
+    /// Returns the titles of the columns.
+    fn titles() -> Vec<&'static str>;
+
+    /// Returns the names of the fields by which rows can be selected: those in the JSON that have no fields themselves.
+    fn fields() -> Vec<&'static str>;
+
+    /// Returns the row's key.
+    fn key(&self) -> Self::Key;
 
     /// Returns the row's cells, one for each title.
     fn cells(&self) -> Vec<String>;
@@ -52,10 +64,22 @@ pub struct Columns(Vec<usize>);
 impl Columns {
     /// Formats rows as aligned columns. Every line ends with a newline.
     pub fn format<'a, R: Row + 'a>(&mut self, rows: impl IntoIterator<Item = &'a R>, look: Look) -> String {
-        let further = if look.is_wide { R::WIDE } else { &[] };
-        let titles: Vec<String> = R::TITLES.iter().chain(further).map(|title| (*title).to_owned()).collect();
-        let cells = |row: &R| if look.is_wide { [row.cells(), row.wide_cells()].concat() } else { row.cells() };
-        let rows: Vec<Vec<String>> = rows.into_iter().map(cells).collect();
+        let lines = rows.into_iter().map(|row| cells(row, look)).collect();
+        self.align(titles::<R>(look), lines, look)
+    }
+
+    /// Formats changed rows like [`Self::format`], behind a column that says what has happened to them.
+    pub fn format_events<'a, R: Row + 'a>(
+        &mut self,
+        events: impl IntoIterator<Item = &'a WatchEvent<R>>,
+        look: Look,
+    ) -> String {
+        let line = |event: &WatchEvent<R>| [vec![event.event_type.to_string()], cells(&event.object, look)].concat();
+        let titles = [vec!["EVENT".to_owned()], titles::<R>(look)].concat();
+        self.align(titles, events.into_iter().map(line).collect(), look)
+    }
+
+    fn align(&mut self, titles: Vec<String>, rows: Vec<Vec<String>>, look: Look) -> String {
         let lines: Vec<Vec<String>> = if look.is_bare { rows } else { [vec![titles], rows].concat() };
         self.widen(&lines);
         let mut text = String::new();
@@ -77,17 +101,32 @@ impl Columns {
     }
 }
 
+fn titles<R: Row>(look: Look) -> Vec<String> {
+    let further = if look.is_wide { R::WIDE } else { &[] };
+    R::titles().iter().chain(further).map(|title| (*title).to_owned()).collect()
+}
+
+fn cells(row: &impl Row, look: Look) -> Vec<String> {
+    if look.is_wide { [row.cells(), row.wide_cells()].concat() } else { row.cells() }
+}
+
 /// Formats rows as aligned columns under their titles.
 pub fn table<'a, R: Row + 'a>(rows: impl IntoIterator<Item = &'a R>, look: Look) -> String {
     Columns::default().format(rows, look)
 }
 
-/// Formats rows as one JSON array.
-pub fn json<R: Row>(rows: &[R]) -> Result<String, serde_json::Error> {
-    serde_json::to_string_pretty(rows).map(|text| text + "\n")
+/// Formats lines of cells as aligned columns under their titles.
+pub fn aligned(titles: &[&str], lines: Vec<Vec<String>>) -> String {
+    let titles = titles.iter().map(|title| (*title).to_owned()).collect();
+    Columns::default().align(titles, lines, Look::default())
 }
 
-/// Formats rows as one YAML sequence.
-pub fn yaml<R: Row>(rows: &[R]) -> Result<String, serde_saphyr::SerializeError> {
-    serde_saphyr::to_string(&rows)
+/// Formats rows as one JSON array, or an event as one object.
+pub fn json<T: Serialize + ?Sized>(content: &T) -> Result<String, serde_json::Error> {
+    serde_json::to_string_pretty(content).map(|text| text + "\n")
+}
+
+/// Formats rows as one YAML sequence, or an event as one mapping.
+pub fn yaml<T: Serialize + ?Sized>(content: &T) -> Result<String, serde_saphyr::SerializeError> {
+    serde_saphyr::to_string(&content)
 }

@@ -1,6 +1,6 @@
-//! Which rows are asked for, by names and namespace. Pure.
+//! Which rows are asked for, by names, namespace and fields. Pure.
 
-use super::output::Row;
+use super::{fields::FieldSelector, output::Row};
 
 /// What is asked for.
 #[derive(Clone, Debug, Default)]
@@ -9,7 +9,12 @@ pub struct Selection {
     pub namespace: Option<String>,
     /// Only rows with these names; all if there are none.
     pub names: Vec<String>,
+    /// Only rows whose fields fulfil these conditions.
+    pub fields: FieldSelector,
 }
+
+/// The rows that are asked for, and an error if a name has none.
+pub type Selected<R> = (Vec<R>, Result<(), NotFound>);
 
 /// Names that no row has.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -29,19 +34,27 @@ fn place(namespace: Option<&str>) -> String {
 }
 
 impl Selection {
-    /// Returns the rows that are asked for. The second value is an error if a name has none.
-    pub fn select<R: Row>(&self, mut rows: Vec<R>) -> (Vec<R>, Result<(), NotFound>) {
+    /// Returns the rows that are asked for. A name whose rows all fail the conditions on fields is no error.
+    pub fn select<R: Row>(&self, mut rows: Vec<R>) -> Result<Selected<R>, serde_json::Error> {
         if let Some(namespace) = &self.namespace {
             rows.retain(|row| row.is_in(namespace));
         }
+        let found = self.find(&mut rows);
+        let is_selected: Vec<bool> = rows.iter().map(|row| self.fields.selects(row)).collect::<Result<_, _>>()?;
+        let rows = rows.into_iter().zip(is_selected).filter_map(|(row, is_selected)| is_selected.then_some(row));
+        Ok((rows.collect(), found))
+    }
+
+    /// Leaves only rows with the names.
+    fn find<R: Row>(&self, rows: &mut Vec<R>) -> Result<(), NotFound> {
         if self.names.is_empty() {
-            return (rows, Ok(()));
+            return Ok(());
         }
         let has_no_row = |name: &&String| !rows.iter().any(|row| row.is_named(name));
         let names: Vec<String> = self.names.iter().filter(has_no_row).cloned().collect();
         rows.retain(|row| self.names.iter().any(|name| row.is_named(name)));
         let missing = NotFound { kind: R::KIND, names, namespace: self.namespace.clone() };
-        (rows, if missing.names.is_empty() { Ok(()) } else { Err(missing) })
+        if missing.names.is_empty() { Ok(()) } else { Err(missing) }
     }
 
     /// Says that there are no rows, as kubectl does.

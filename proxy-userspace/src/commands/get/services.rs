@@ -2,24 +2,19 @@
 
 use std::net::IpAddr;
 
-use proxy_common::{Address, Frontend, FrontendKind, List, Protocol, Service, SlotRange, Verdict};
+use proxy_common::{Address, Frontend, FrontendKind, List, Service, SlotRange, Verdict};
 use serde::Serialize;
 
-use super::{Name, Snapshot, output::Row};
+use super::{Name, Snapshot, output::Row, service_port::ServicePort};
 use crate::maps::encode;
 
 /// A frontend and its Service.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ServiceRow {
-    /// The namespace; `?` if the maps don't contain it.
-    pub namespace: String,
-    /// The Service's name; `id=N` if the maps don't contain it.
-    pub name: String,
-    /// The port's name; empty for an unnamed port.
-    pub port: String,
-    /// `TCP`, `UDP` or `SCTP`.
-    pub protocol: String,
+    /// The service port.
+    #[serde(flatten)]
+    pub service_port: ServicePort,
     /// The kind of the frontend, in the words of `kubectl get services`.
     pub r#type: String,
     /// The address that clients dial. A node port is `*:PORT` (IPv4) or `[*]:PORT` (IPv6).
@@ -70,22 +65,18 @@ pub fn services(snapshot: &Snapshot) -> Vec<ServiceRow> {
     rows
 }
 
-fn order(row: &ServiceRow) -> (&str, &str, &str, &str, &str) {
-    (&row.namespace, &row.name, &row.port, &row.protocol, &row.r#type)
+fn order(row: &ServiceRow) -> (&ServicePort, &str) {
+    (&row.service_port, &row.r#type)
 }
 
 /// True if an entry only marks an address as owned and is not a frontend.
-pub(super) fn is_owner(frontend: &Frontend) -> bool {
+pub(crate) fn is_owner(frontend: &Frontend) -> bool {
     *frontend == Frontend::owner(frontend.address)
 }
 
 fn row(snapshot: &Snapshot, frontend: &Frontend, service: &Service) -> ServiceRow {
-    let name = Name::of(service.id, &snapshot.names);
     ServiceRow {
-        namespace: name.namespace,
-        name: name.service,
-        port: name.port,
-        protocol: protocol(frontend.protocol),
+        service_port: ServicePort::new(Name::of(service.id, &snapshot.names), frontend.protocol),
         r#type: kind(service.kind),
         address: dialled(frontend),
         internal: list(snapshot, service.internal_list(), service.internal),
@@ -97,7 +88,7 @@ fn row(snapshot: &Snapshot, frontend: &Frontend, service: &Service) -> ServiceRo
             node: service.admits_socket(true),
             pods: service.admits_socket(false),
         }),
-        connections: snapshot.connections.get(&service.id).copied().unwrap_or(0),
+        connections: snapshot.counted.get(&service.id).map_or(0, |counted| counted.connections),
     }
 }
 
@@ -109,18 +100,14 @@ fn list(snapshot: &Snapshot, list: List, range: SlotRange) -> ListCell {
 }
 
 /// The traffic policy that uses a list.
-pub(super) const fn policy(list: List) -> &'static str {
+pub(crate) const fn policy(list: List) -> &'static str {
     match list {
         List::Cluster => "Cluster",
         List::Local => "Local",
     }
 }
 
-pub(super) fn protocol(number: u8) -> String {
-    Protocol::from_number(number.into()).map_or_else(|| format!("protocol={number}"), |protocol| protocol.to_string())
-}
-
-fn kind(number: u8) -> String {
+pub(crate) fn kind(number: u8) -> String {
     match FrontendKind::from_number(number) {
         Some(FrontendKind::ClusterIp) => "ClusterIP".to_owned(),
         Some(FrontendKind::NodePort) => "NodePort".to_owned(),
@@ -141,24 +128,32 @@ fn dialled(frontend: &Frontend) -> String {
 }
 
 impl Row for ServiceRow {
+    type Key = (ServicePort, String);
+
     const KIND: &'static str = "services";
     const WIDE: &'static [&'static str] = &["INTERNAL", "EXTERNAL", "INTERNAL BACKENDS", "EXTERNAL BACKENDS"];
-    const TITLES: &'static [&'static str] =
-        &["NAMESPACE", "NAME", "PORT", "PROTOCOL", "TYPE", "ADDRESS", "BACKENDS", "AFFINITY", "SOURCES", "CONNECTIONS"];
+
+    fn titles() -> Vec<&'static str> {
+        ServicePort::titles(&["TYPE", "ADDRESS", "BACKENDS", "AFFINITY", "SOURCES", "CONNECTIONS"])
+    }
+
+    fn fields() -> Vec<&'static str> {
+        ServicePort::fields(&["type", "address", "whenEmpty", "affinitySeconds", "connections"])
+    }
+
+    fn key(&self) -> Self::Key {
+        (self.service_port.clone(), self.address.clone())
+    }
 
     fn cells(&self) -> Vec<String> {
-        vec![
-            self.namespace.clone(),
-            self.name.clone(),
-            if self.port.is_empty() { "-".to_owned() } else { self.port.clone() },
-            self.protocol.clone(),
+        self.service_port.cells([
             self.r#type.clone(),
             self.address.clone(),
             self.backends(),
             duration(self.affinity_seconds),
             self.sources(),
             self.connections.to_string(),
-        ]
+        ])
     }
 
     fn wide_cells(&self) -> Vec<String> {
@@ -169,11 +164,11 @@ impl Row for ServiceRow {
     }
 
     fn is_named(&self, name: &str) -> bool {
-        self.name == name
+        self.service_port.name == name
     }
 
     fn is_in(&self, namespace: &str) -> bool {
-        self.namespace == namespace
+        self.service_port.namespace == namespace
     }
 }
 
@@ -182,7 +177,7 @@ impl ServiceRow {
     fn sources(&self) -> String {
         match &self.sources {
             None => "-".to_owned(),
-            Some(sources) if sources.ranges.is_empty() => "nobody".to_owned(),
+            Some(sources) if sources.ranges.is_empty() => "none".to_owned(),
             Some(sources) => sources.ranges.join(","),
         }
     }
@@ -210,14 +205,14 @@ impl ServiceRow {
 }
 
 /// Formats a duration as `3h`, `1h30m` or `1m30s`; `-` for zero.
-fn duration(seconds: u32) -> String {
+pub(crate) fn duration(seconds: u32) -> String {
     let part = |count: u32, unit: &str| if count == 0 { String::new() } else { format!("{count}{unit}") };
     let text = part(seconds / 3600, "h") + &part(seconds / 60 % 60, "m") + &part(seconds % 60, "s");
     if text.is_empty() { "-".to_owned() } else { text }
 }
 
 /// Formats the time that is left of something: as [`duration`] does, and `0s` for zero.
-pub(super) fn left(seconds: u32) -> String {
+pub(crate) fn left(seconds: u32) -> String {
     if seconds == 0 { "0s".to_owned() } else { duration(seconds) }
 }
 

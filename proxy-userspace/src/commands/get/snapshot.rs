@@ -16,7 +16,7 @@ use proxy_common::{
 };
 
 use super::{InspectError, read::each_element};
-use crate::maps::{self, PIN_ROOT, PinFolder, encode, open_read_only};
+use crate::maps::{self, PIN_ROOT, PinFolder, counters::sum_of_service, encode, open_read_only};
 
 /// The content of the maps that the commands show.
 #[derive(Clone, Debug, Default)]
@@ -31,8 +31,8 @@ pub struct Snapshot {
     pub backends: BTreeMap<u32, Backend>,
     /// The prefixes in SOURCE_RANGES, by service id.
     pub sources: BTreeMap<u32, BTreeSet<IpNet>>,
-    /// Connections in SERVICE_COUNTERS by service id, summed over the CPUs.
-    pub connections: BTreeMap<u32, u64>,
+    /// The elements of SERVICE_COUNTERS that services refer to, by service id, summed over the CPUs.
+    pub counted: BTreeMap<u32, ServiceCounters>,
     /// The entries of BACKEND_COUNTERS, by backend id.
     pub pressure: BTreeMap<u32, BackendCounters>,
 }
@@ -46,20 +46,20 @@ impl Snapshot {
         let backends = read_backends(&folder)?;
         let names = read_hash("SERVICE_NAMES", &open_read_only(&folder, "SERVICE_NAMES")?)?;
         let sources = read_sources(&open_read_only(&folder, "SOURCE_RANGES")?)?;
-        let connections = read_connections(&open_read_only(&folder, "SERVICE_COUNTERS")?, &services)?;
+        let counted = read_counted(&open_read_only(&folder, "SERVICE_COUNTERS")?, &services)?;
         let pressure = read_hash("BACKEND_COUNTERS", &open_read_only(&folder, "BACKEND_COUNTERS")?)?;
-        Ok(Self { services, names, slots, backends, sources, connections, pressure })
+        Ok(Self { services, names, slots, backends, sources, counted, pressure })
     }
 
     /// Returns the ids in a range of slots. If the maps are damaged, a range may end beyond SLOTS: then there are fewer
     /// ids than its length.
-    pub(super) fn ids(&self, range: SlotRange) -> impl Iterator<Item = u32> {
+    pub(crate) fn ids(&self, range: SlotRange) -> impl Iterator<Item = u32> {
         self.slots.range(range.offset..range.offset.saturating_add(range.length)).map(|(_, id)| *id)
     }
 }
 
 /// Returns the folder of an instance whose maps this program can read.
-pub(super) fn open(instance: &str) -> Result<PinFolder, InspectError> {
+pub(crate) fn open(instance: &str) -> Result<PinFolder, InspectError> {
     let folder = PinFolder::new(instance);
     find(Path::new(PIN_ROOT), instance)?;
     check_abi(instance, &folder)?;
@@ -133,14 +133,11 @@ fn read_sources(map: &LpmTrie<MapData, SourceRange, u32>) -> Result<BTreeMap<u32
     Ok(sources)
 }
 
-fn read_connections(
+fn read_counted(
     map: &PerCpuArray<MapData, ServiceCounters>,
     services: &BTreeMap<Frontend, Service>,
-) -> Result<BTreeMap<u32, u64>, InspectError> {
+) -> Result<BTreeMap<u32, ServiceCounters>, InspectError> {
     let ids: BTreeSet<u32> = services.values().map(|service| service.id).filter(|id| *id < map.len()).collect();
-    let read = |id| {
-        let counters = map.get(&id, 0).map_err(failed("SERVICE_COUNTERS"))?;
-        Ok((id, counters.iter().map(|counters| counters.connections).sum()))
-    };
+    let read = |id| sum_of_service(map, id).map(|sum| (id, sum)).map_err(failed("SERVICE_COUNTERS"));
     ids.into_iter().map(read).collect()
 }

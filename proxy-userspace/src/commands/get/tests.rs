@@ -2,7 +2,7 @@ use std::{fs, net::IpAddr, path::Path};
 
 use proxy_common::{
     Address, Affinity, AffinityKey, Backend, BackendCounters, Frontend, FrontendKind, Member, Protocol, Service,
-    SlotRange,
+    ServiceCounters, SlotRange,
 };
 
 use super::*;
@@ -35,7 +35,7 @@ fn service(id: u32, kind: FrontendKind, internal: (u32, u32), external: (u32, u3
 
 /// Returns a snapshot with `default/web:http` (id 1), which has three backends, one of them local, and `kube-system/dns` (id 2),
 /// which has none.
-fn snapshot() -> Snapshot {
+pub(super) fn snapshot() -> Snapshot {
     let backend = |last: u8| Backend {
         address: address(&format!("10.1.0.{last}")),
         port: 8080,
@@ -54,7 +54,7 @@ fn snapshot() -> Snapshot {
         slots: [(0, 1), (1, 2), (2, 3), (3, 2)].into(),
         backends: [(1, backend(1)), (2, backend(2)), (3, backend(3))].into(),
         sources: [(1, ["10.0.0.0/8".parse().unwrap()].into())].into(),
-        connections: [(1, 42)].into(),
+        counted: [(1, ServiceCounters { connections: 42, ..ServiceCounters::default() })].into(),
         pressure: BTreeMap::new(),
     }
 }
@@ -80,7 +80,7 @@ fn s16_an_empty_list_says_what_it_does() {
     let key = frontend("fd00::1", 53, Protocol::Udp);
     snapshot.services.get_mut(&key).unwrap().flags = 0;
     let rows = services(&snapshot);
-    let dns = rows.iter().find(|row| row.name == "dns").unwrap();
+    let dns = rows.iter().find(|row| row.service_port.name == "dns").unwrap();
     assert_eq!(dns.cells()[6], "none: rejects");
     assert_eq!(dns.when_empty, "rejects");
 }
@@ -97,11 +97,11 @@ fn s21_who_is_served_is_shown_where_not_everybody_is() {
     assert_eq!(row.cells()[8], "10.0.0.0/8");
     assert_eq!(row.sources, Some(SourcesCell { ranges: vec!["10.0.0.0/8".into()], node: true, pods: false }));
     snapshot.sources.clear();
-    assert_eq!(find(&snapshot).cells()[8], "nobody");
+    assert_eq!(find(&snapshot).cells()[8], "none");
 }
 
 #[test]
-fn node_ports_of_both_families_are_told_apart() {
+fn node_ports_of_both_families_are_distinguished() {
     let mut snapshot = snapshot();
     snapshot
         .services
@@ -139,8 +139,11 @@ fn damaged_entries_are_shown() {
     (dns.kind, dns.internal) = (77, SlotRange { offset: u32::MAX - 1, length: u32::MAX });
     let rows = services(&snapshot);
     let web = rows.iter().find(|row| row.r#type == "ClusterIP").unwrap();
-    assert_eq!((web.namespace.as_str(), web.name.as_str(), web.cells()[6].as_str()), ("?", "id=1", "2 (1 damaged)"));
-    let dns = rows.iter().find(|row| row.name == "dns").unwrap();
+    assert_eq!(
+        (web.service_port.namespace.as_str(), web.service_port.name.as_str(), web.cells()[6].as_str()),
+        ("?", "id=1", "2 (1 damaged)")
+    );
+    let dns = rows.iter().find(|row| row.service_port.name == "dns").unwrap();
     assert_eq!((dns.r#type.as_str(), dns.cells()[6].as_str()), ("kind=77", "0 (4294967295 damaged)"));
     let lost = backends(&snapshot).into_iter().find(|row| row.id == 2).unwrap();
     assert_eq!(lost.cells(), ["2", "damaged: not in BACKENDS", "-", "0", "0", "0", "?/id=1"]);
@@ -159,7 +162,7 @@ fn json_holds_the_backends_themselves() {
         "services": ["default/web:http"]
     });
     assert_eq!(rows[0], first);
-    assert_eq!(json::<BackendRow>(&[]).unwrap(), "[]\n");
+    assert_eq!(json::<[BackendRow]>(&[]).unwrap(), "[]\n");
 }
 
 #[test]
@@ -181,8 +184,8 @@ fn a_missing_instance_is_named_with_those_that_exist() {
 /// The second cells of the rows that are asked for, and what is said of names without rows.
 fn select<R: Row>(rows: Vec<R>, namespace: Option<&str>, names: &[&str]) -> (Vec<String>, Option<String>) {
     let names = names.iter().map(|name| (*name).to_owned()).collect();
-    let selection = Selection { namespace: namespace.map(str::to_owned), names };
-    let (rows, found) = selection.select(rows);
+    let selection = Selection { namespace: namespace.map(str::to_owned), names, ..Selection::default() };
+    let (rows, found) = selection.select(rows).unwrap();
     (rows.iter().map(|row| row.cells()[1].clone()).collect(), found.err().map(|error| error.to_string()))
 }
 
@@ -283,5 +286,5 @@ fn yaml_holds_what_json_holds() {
     let as_json: serde_json::Value = serde_json::from_str(&json(&rows).unwrap()).unwrap();
     let as_yaml: serde_json::Value = serde_saphyr::from_str(&yaml(&rows).unwrap()).unwrap();
     assert_eq!(as_yaml, as_json);
-    assert_eq!(yaml::<BackendRow>(&[]).unwrap().trim(), "[]");
+    assert_eq!(yaml::<[BackendRow]>(&[]).unwrap().trim(), "[]");
 }

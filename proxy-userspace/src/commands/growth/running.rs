@@ -54,6 +54,6 @@ impl Running {
 async fn watch_hooks(hooks: SocketHooks) {
     loop {
         sleep(CHECK_PERIOD).await;
-        block_in_place(|| hooks.look());
+        block_in_place(|| hooks.check_all());
     }
 }

@@ -41,7 +41,7 @@ pub struct SetConfig {
     pub programs: LoadedPrograms,
     /// Where hooks that lack their programs are published.
     pub missing: Missing,
-    /// Who is told of sockets that stay connected to backends that are gone.
+    /// What keeps the sockets that stay connected to backends that are gone.
     pub stale: Stale,
     /// Whether connected UDP sockets are destroyed when their backend is gone.
     pub udp_termination: bool,

@@ -4,7 +4,7 @@
 use std::{
     collections::BTreeSet,
     fs, io,
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
 };
 
 use super::{
@@ -27,12 +27,14 @@ pub(super) struct Own {
     pub node_ports: BTreeSet<(char, u16)>,
 }
 
+/// A protocol, as in ipvsadm's options: `t`, `u` or `s`, and the address and port that clients dial.
+type Server = (char, SocketAddr);
+
 /// kube-proxy's virtual servers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Servers {
-    /// The servers in ipvsadm's notation: `-t 10.96.0.1:443`.
-    own: BTreeSet<String>,
-    /// The number of connections that IPVS carries.
+    own: BTreeSet<Server>,
+    /// The number of connections through these servers.
     pub connections: usize,
 }
 
@@ -43,8 +45,9 @@ impl Servers {
             return Ok(Self::default());
         }
         let text = IPVSADM.output(&["--save", "-n"], "virtual servers of IPVS")?;
-        let connections = fs::read_to_string(CONNECTIONS).unwrap_or_default();
-        Ok(Self { own: own_servers(&text, own), connections: open_connections(&connections) })
+        let own = own_servers(&text, own);
+        let connections = open_connections(&fs::read_to_string(CONNECTIONS).unwrap_or_default(), &own);
+        Ok(Self { own, connections })
     }
 
     pub(super) fn len(&self) -> usize {
@@ -57,8 +60,17 @@ impl Servers {
     }
 
     fn restore_text(&self) -> String {
-        self.own.iter().flat_map(|server| ["-D ", server, "\n"]).collect()
+        let line = |(protocol, at): &Server| match protocol {
+            's' => format!("-D --sctp-service {at}\n"),
+            letter => format!("-D -{letter} {at}\n"),
+        };
+        self.own.iter().map(line).collect::<Vec<_>>().concat()
     }
+}
+
+/// True if a set tells which virtual servers are kube-proxy's.
+pub(super) fn is_of_node_ports(set: &str) -> bool {
+    NODE_PORTS.iter().any(|known| set == *known || set == of_ipv6(known))
 }
 
 /// Returns the node ports in kube-proxy's sets. `ports` reads the ports of a set.
@@ -87,27 +99,44 @@ fn is_server(line: &str) -> bool {
     ["TCP ", "UDP ", "SCTP "].iter().any(|protocol| line.starts_with(protocol))
 }
 
-fn own_servers(text: &str, own: &Own) -> BTreeSet<String> {
+fn own_servers(text: &str, own: &Own) -> BTreeSet<Server> {
     let server = |line: &str| {
         let mut words = line.split_whitespace();
-        let (Some("-A"), Some(flag), Some(at)) = (words.next(), words.next(), words.next()) else { return None };
-        let address: SocketAddr = at.parse().ok()?;
-        // The flag is `-t`, `-u` or `--sctp-service`.
-        let letter = flag.trim_start_matches('-').chars().next()?;
-        let is_own = own.addresses.contains(&address.ip()) || own.node_ports.contains(&(letter, address.port()));
-        is_own.then(|| format!("{flag} {at}"))
+        let (Some("-A"), Some(option), Some(at)) = (words.next(), words.next(), words.next()) else { return None };
+        let at: SocketAddr = at.parse().ok()?;
+        // The option is `-t`, `-u` or `--sctp-service`.
+        let protocol = option.trim_start_matches('-').chars().next()?;
+        let is_own = own.addresses.contains(&at.ip()) || own.node_ports.contains(&(protocol, at.port()));
+        is_own.then_some((protocol, at))
     };
     text.lines().filter_map(server).collect()
 }
 
-/// Counts established TCP connections, and all those of UDP and SCTP.
-fn open_connections(text: &str) -> usize {
+/// Counts the connections through `own` servers: established ones of TCP, and all of UDP and SCTP.
+fn open_connections(text: &str, own: &BTreeSet<Server>) -> usize {
     let is_open = |line: &&str| match line.split_whitespace().collect::<Vec<_>>()[..] {
-        ["TCP", .., state, _] => state == "ESTABLISHED",
-        ["UDP" | "SCTP", ..] => true,
+        // Of the port 0 is what session affinity remembers of a client: no connection.
+        [_, _, "0000", ..] => false,
+        [protocol, _, _, address, port, _, _, state, ..] => {
+            server(protocol, address, port).is_some_and(|server| own.contains(&server))
+                && (protocol != "TCP" || state == "ESTABLISHED")
+        }
         _ => false,
     };
     text.lines().filter(is_open).count()
+}
+
+/// Reads a virtual server in the kernel's list of connections. An IPv4 address is 8 hexadecimal digits there.
+fn server(protocol: &str, address: &str, port: &str) -> Option<Server> {
+    let protocol = match protocol {
+        "TCP" => 't',
+        "UDP" => 'u',
+        "SCTP" => 's',
+        _ => return None,
+    };
+    let of_ipv4 = |digits| u32::from_str_radix(digits, 16).ok().map(|number| Ipv4Addr::from(number).into());
+    let address: IpAddr = if address.contains(':') { address.parse().ok() } else { of_ipv4(address) }?;
+    Some((protocol, SocketAddr::new(address, u16::from_str_radix(port, 16).ok()?)))
 }
 
 #[cfg(test)]
@@ -142,14 +171,20 @@ mod tests {
         assert!(own_servers(SAVED, &Own::default()).is_empty());
     }
 
+    /// Lines as `ip_vs_conn_seq_show` in net/netfilter/ipvs/ip_vs_conn.c writes them.
     #[test]
-    fn only_connections_that_are_open_count() {
+    fn only_open_connections_through_kube_proxys_servers_count() {
         let text = "Pro FromIP   FPrt ToIP     TPrt DestIP   DPrt State       Expires PEName PEData\n\
-                    TCP 0AF40105 9C40 0A600001 01BB C000020A 192B ESTABLISHED     899\n\
-                    TCP 0AF40105 9C41 0A600001 01BB C000020A 192B TIME_WAIT       100\n\
-                    UDP 0AF40105 9C42 0A60000A 0035 0AF40107 0035 UDP             290\n";
-        assert_eq!(open_connections(text), 2);
-        assert_eq!(open_connections(""), 0);
+                    TCP 0AF40105 9C40 0A600001 01BB  C000020A 192B ESTABLISHED     899\n\
+                    TCP 0AF40105 9C41 0A600001 01BB  C000020A 192B TIME_WAIT       100\n\
+                    UDP 0AF40105 9C42 0A60000A 0035  0AF40107 0035 UDP             290\n\
+                    UDP 0AF40105 0000 0A60000A 0035  0AF40107 0035 NONE          10790\n\
+                    TCP C0000263 9C40 C00002C8 0050  C00002C9 0050 ESTABLISHED     899\n\
+                    SCTP C0000263 9C40 C0000201 758A  0AF40107 758A ESTABLISHED     899\n\
+                    TCP fd00:0010:0244:0000:0000:0000:0000:0005 9C40 fd00:0010:0096:0000:0000:0000:0000:0001 01BB \
+                    fd00:0000:0000:0000:0000:0000:0000:0002 192B ESTABLISHED     899 sip 7\n";
+        assert_eq!(open_connections(text, &own_servers(SAVED, &own())), 4);
+        assert_eq!(open_connections(text, &BTreeSet::new()) + open_connections("", &own_servers(SAVED, &own())), 0);
     }
 
     #[test]

@@ -145,6 +145,21 @@ pub struct CleanupOptions<'a> {
     pub root: Option<&'a Path>,
 }
 
+/// What of kube-proxy is on the node.
+#[derive(Clone, Debug)]
+pub(in crate::commands) struct Presence {
+    /// The process id of a kube-proxy that runs.
+    pub(in crate::commands) process: Option<u32>,
+    /// What a cleanup would do.
+    pub(in crate::commands) leftovers: CleanupReport,
+}
+
+/// Looks for kube-proxy and for what it left in this network namespace. Removes nothing.
+pub(in crate::commands) fn look() -> Result<Presence, KubeProxyError> {
+    let process = running::find(Path::new("/proc")).map_err(KubeProxyError::Processes)?;
+    Ok(Presence { process, leftovers: CleanupPlan::read(false)?.report(true) })
+}
+
 /// Removes what kube-proxy left, and reports what that was. Fails if kube-proxy runs, unless forced, or if something can't be read
 /// or removed. If [`CleanupOptions::root`] is given, it is the root of this process afterwards.
 pub fn cleanup(options: CleanupOptions<'_>) -> Result<CleanupReport, KubeProxyError> {

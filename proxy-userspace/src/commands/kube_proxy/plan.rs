@@ -31,7 +31,8 @@ pub(super) struct CleanupPlan {
     keep_servers: bool,
     device: Option<u32>,
     sets: Vec<String>,
-    kept_sets: Vec<String>,
+    /// With the reason.
+    kept_sets: Vec<(String, &'static str)>,
     counters: Vec<String>,
 }
 
@@ -49,7 +50,7 @@ impl CleanupPlan {
         let servers = Servers::read(&Own { addresses, node_ports })?;
         let keep_servers = servers.len() > 0 && servers.connections > 0 && !force;
         let used: BTreeSet<&String> = iptables.iter().flat_map(|(_, plan)| &plan.sets).collect();
-        let (kept_sets, sets): (Vec<_>, _) = sets.into_iter().partition(|set| used.contains(set));
+        let (kept_sets, sets) = keep_sets(sets, |set| used.contains(set), keep_servers);
         let mut counters = counters::counters().map_err(failed("the counters of nfacct"))?;
         counters.retain(|counter| !used.contains(counter));
         let translates = |family| {
@@ -108,8 +109,8 @@ impl CleanupPlan {
         for set in &self.sets {
             report.add(Action::Remove, "ipset", set.clone());
         }
-        for set in &self.kept_sets {
-            report.add(Action::Keep, "ipset", format!("{set}, which remaining rules use"));
+        for (set, why) in &self.kept_sets {
+            report.add(Action::Keep, "ipset", format!("{set}, {why}"));
         }
         for counter in &self.counters {
             report.add(Action::Remove, "nfacct", format!("counter {counter}"));
@@ -154,11 +155,34 @@ impl CleanupPlan {
         } else if self.servers.len() > 0 {
             report.add(Action::Remove, "ipvs", servers);
         }
-        if self.device.is_some() {
-            let action = if self.keep_servers { Action::Keep } else { Action::Remove };
-            report.add(action, "device", DEVICE.to_owned());
+        match self.device {
+            Some(_) if self.keep_servers => {
+                report.add(Action::Keep, "device", format!("{DEVICE}, which has addresses of these virtual servers"));
+            }
+            Some(_) => report.add(Action::Remove, "device", DEVICE.to_owned()),
+            None => {}
         }
     }
+}
+
+/// Divides the sets into those that are kept, with the reason, and those that are removed. Without the sets of node ports, the next
+/// run would not know virtual servers that stay now.
+fn keep_sets(
+    sets: Vec<String>,
+    is_used: impl Fn(&String) -> bool,
+    keep_servers: bool,
+) -> (Vec<(String, &'static str)>, Vec<String>) {
+    let (mut kept, mut removed) = (Vec::new(), Vec::new());
+    for set in sets {
+        if is_used(&set) {
+            kept.push((set, "which remaining rules use"));
+        } else if keep_servers && ipvs::is_of_node_ports(&set) {
+            kept.push((set, "by which the next run knows these virtual servers"));
+        } else {
+            removed.push(set);
+        }
+    }
+    (kept, removed)
 }
 
 /// Decides about the tables that keep connections alive. `translates` is true for a family whose rules are removed now;
@@ -193,6 +217,18 @@ mod tests {
         assert_eq!(actions(true, &[], [3, 0]), [(Family::Ipv4, Action::Add)]);
         assert_eq!(actions(false, &both, [1, 0]), [(Family::Ipv4, Action::Keep), (Family::Ipv6, Action::Remove)]);
         assert_eq!(actions(true, &both, [0, 7]), [(Family::Ipv4, Action::Remove), (Family::Ipv6, Action::Keep)]);
+    }
+
+    #[test]
+    fn the_sets_that_tell_kube_proxys_virtual_servers_stay_as_long_as_these() {
+        let sets = || ["KUBE-6-NODE-PORT-UDP", "KUBE-CLUSTER-IP", "KUBE-LOOP-BACK"].map(str::to_owned).to_vec();
+        let names = |keep_servers| {
+            let (kept, removed) = keep_sets(sets(), |set| set == "KUBE-LOOP-BACK", keep_servers);
+            (kept.into_iter().map(|(set, _)| set).collect::<Vec<_>>(), removed)
+        };
+        let [node_ports, cluster_ips, used] = <[String; 3]>::try_from(sets()).unwrap();
+        assert_eq!(names(true), (vec![node_ports.clone(), used.clone()], vec![cluster_ips.clone()]));
+        assert_eq!(names(false), (vec![used], vec![node_ports, cluster_ips]));
     }
 
     #[test]

@@ -26,6 +26,12 @@ impl CleanupReport {
         self.lines.push((action, kind, what));
     }
 
+    /// Returns what was removed or would be removed: the kind of each object, and its name.
+    pub(in crate::commands) fn removed(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let removed = self.lines.iter().filter(|(action, ..)| *action == Action::Remove);
+        removed.map(|(_, kind, what)| (*kind, what.as_str()))
+    }
+
     fn verb(&self, action: Action) -> &'static str {
         match (action, self.is_dry) {
             (Action::Remove, false) => "removed",

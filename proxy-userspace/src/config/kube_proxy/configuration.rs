@@ -9,7 +9,7 @@ use super::scalars;
 use crate::config::{BindAddress, LogFormat, NodePortAddresses};
 
 /// The paths of the fields that are used, `apiVersion` and `kind` included.
-pub(super) const FIELDS: [&str; 15] = [
+pub(crate) const FIELDS: [&str; 15] = [
     "apiVersion",
     "kind",
     "bindAddress",

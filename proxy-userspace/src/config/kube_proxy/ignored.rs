@@ -31,17 +31,17 @@ impl Ignored {
     /// Finds the ignored fields among the fields of a file.
     pub(super) fn of(fields: &Map<String, Value>, repeated: Vec<String>) -> Self {
         let mut ignored = Self { repeated, ..Self::default() };
-        ignored.look(fields, Some(&defaults()), "");
+        ignored.add(fields, Some(&defaults()), "");
         ignored
     }
 
-    fn look(&mut self, fields: &Map<String, Value>, defaults: Option<&Value>, path: &str) {
+    fn add(&mut self, fields: &Map<String, Value>, defaults: Option<&Value>, path: &str) {
         for (name, value) in fields {
             let path = join(path, name);
             let default = defaults.and_then(|defaults| defaults.get(name));
             match value {
                 _ if FIELDS.contains(&path.as_str()) => {}
-                Value::Object(inner) if default.is_none_or(has_fields) => self.look(inner, default, &path),
+                Value::Object(inner) if default.is_none_or(has_fields) => self.add(inner, default, &path),
                 _ if default.map_or_else(|| is_empty(value), |default| is_default(&path, value, default)) => {}
                 _ if default.is_some() => self.meaningless.push(path),
                 _ => self.unknown.push(path),
@@ -51,7 +51,7 @@ impl Ignored {
 }
 
 /// kube-proxy's defaults of the fields that Waggle has no use for, inside the fields that enclose them.
-fn defaults() -> Value {
+pub(crate) fn defaults() -> Value {
     json!({
         "clientConnection": {
             "acceptContentTypes": "", "burst": 10, "contentType": "application/vnd.kubernetes.protobuf", "qps": 5

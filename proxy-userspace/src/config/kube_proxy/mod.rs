@@ -15,6 +15,8 @@ use std::{
 
 use serde_json::{Map, Value};
 
+#[cfg(test)]
+pub(crate) use self::{configuration::FIELDS, ignored::defaults as ignored_defaults};
 pub use self::{
     configuration::{Conntrack, KubeProxyConfiguration},
     ignored::Ignored,

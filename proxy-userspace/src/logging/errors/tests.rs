@@ -55,7 +55,7 @@ fn a_report_of_main_has_the_contexts_and_the_causes() {
 }
 
 #[test]
-fn a_missing_permission_and_another_layout_are_told_once() {
+fn a_missing_permission_and_another_layout_are_logged_once() {
     let source = MapError::CreateError { name: "SERVICES".into(), io_error: errno(libc::EPERM) };
     assert_eq!(
         report(&LoadError::from(EbpfError::from(source))),
@@ -108,7 +108,7 @@ async fn connect(path: &Path) -> KubeError {
 }
 
 #[tokio::test]
-async fn an_unreadable_kubeconfig_is_told_once() {
+async fn an_unreadable_kubeconfig_is_logged_once() {
     let folder = tempfile::tempdir().unwrap();
     let missing = folder.path().join("none");
     assert_eq!(
@@ -124,7 +124,7 @@ async fn an_unreadable_kubeconfig_is_told_once() {
     fs::write(&pem, parts.map(|part| format!("-----BEGIN {part}-----\nAAAA\n-----END {part}-----\n")).concat())
         .unwrap();
     let server = "server: https://127.0.0.1:1";
-    for (cluster, user, told) in [
+    for (cluster, user, expected) in [
         (format!("{server}, certificate-authority: {}", missing.display()), "", "No such file or directory"),
         (format!("{server}, certificate-authority-data: '*'"), "", "Invalid symbol"),
         ("server: 'https://a b'".into(), "", "invalid uri character"),
@@ -135,7 +135,7 @@ async fn an_unreadable_kubeconfig_is_told_once() {
     ] {
         let error = connect(&kubeconfig(folder.path(), &cluster, user)).await;
         let report = report(&error);
-        assert!(report.contains(told), "{report}");
+        assert!(report.contains(expected), "{report}");
     }
     fs::write(folder.path().join("kubeconfig"), "{").unwrap();
     report(&connect(&folder.path().join("kubeconfig")).await);
@@ -143,7 +143,7 @@ async fn an_unreadable_kubeconfig_is_told_once() {
 }
 
 #[tokio::test]
-async fn what_a_kubeconfig_says_and_no_request_can_is_told_with_file_and_user() {
+async fn a_kubeconfig_that_no_request_can_follow_is_reported_with_file_and_user() {
     let folder = tempfile::tempdir().unwrap();
     let server = "server: https://127.0.0.1:1";
     let asks = async |cluster: &str, user: &str| report(&connect(&kubeconfig(folder.path(), cluster, user)).await);
@@ -165,7 +165,7 @@ async fn what_a_kubeconfig_says_and_no_request_can_is_told_with_file_and_user() 
 }
 
 #[tokio::test]
-async fn an_api_server_that_does_not_answer_is_told_once() {
+async fn an_api_server_that_does_not_answer_is_logged_once() {
     let folder = tempfile::tempdir().unwrap();
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let path = kubeconfig(folder.path(), &format!("server: 'http://{free}'"), "");

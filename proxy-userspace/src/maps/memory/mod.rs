@@ -175,6 +175,13 @@ pub(crate) struct Hash<K, V> {
     kernel: Kernel,
 }
 
+impl<K: bytemuck::NoUninit, V: Copy> Hash<K, V> {
+    /// Returns an empty hash with this much room, in entries.
+    pub(crate) fn empty(room: usize, kernel: &Kernel) -> Self {
+        Self::new(room, |key| bytemuck::bytes_of(key).to_vec(), kernel)
+    }
+}
+
 impl<K: Copy, V: Copy> Hash<K, V> {
     fn new(room: usize, bytes: fn(&K) -> Vec<u8>, kernel: &Kernel) -> Self {
         Self { entries: Rc::default(), room, bytes, kernel: kernel.clone() }

@@ -33,22 +33,19 @@ impl Capacities {
 impl Maps<Memory> {
     /// Returns empty maps.
     pub(crate) fn new(capacities: Capacities, kernel: &Kernel) -> Self {
-        fn bytes<K: bytemuck::NoUninit>(key: &K) -> Vec<u8> {
-            bytemuck::bytes_of(key).to_vec()
-        }
         let length = u32::try_from(FILTER_LENGTH).expect("16 bits");
         let filter = || Array { is_watched: false, ..Array::new(length, kernel) };
         Self {
-            services: Hash::new(capacities.services, bytes, kernel),
+            services: Hash::empty(capacities.services, kernel),
             slots: Array::new(capacities.slots, kernel),
             backends: Array::<Backend>::new(capacities.backends, kernel),
             generations: Array::new(capacities.service_ids, kernel),
-            members: Hash::new(capacities.members, bytes, kernel),
+            members: Hash::empty(capacities.members, kernel),
             networks: Trie::new(capacities.networks, kernel),
             source_ranges: Trie::new(capacities.source_ranges, kernel),
             service_counters: kernel.clone(),
-            backend_counters: Hash::new(capacities.backends as usize, bytes, kernel),
-            service_names: Hash::new(capacities.service_ids as usize, bytes, kernel),
+            backend_counters: Hash::empty(capacities.backends as usize, kernel),
+            service_names: Hash::empty(capacities.service_ids as usize, kernel),
             filters: FilterArrays { addresses: filter(), ports: filter() },
             node_addresses: Array::new(proxy_common::node::SOURCES, kernel),
             observed: None,

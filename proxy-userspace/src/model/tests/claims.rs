@@ -53,7 +53,7 @@ fn only_what_collides_is_lost() {
 }
 
 #[test]
-fn a_service_created_anew_loses_its_age() {
+fn a_recreated_service_loses_its_age() {
     let mut world = World::new();
     world.apply(aged("a", OLD, spec())).apply(aged("b", NEW, spec()));
     assert_eq!(world.service("a").frontends.len(), 2);

@@ -53,7 +53,7 @@ fn s17_clients_here_get_the_cluster_list_through_external_frontends() {
 }
 
 #[test]
-fn s16_usable_backends_elsewhere_are_told_from_none() {
+fn s16_usable_backends_elsewhere_are_distinguished_from_none() {
     let mut world = World::new();
     world.apply(service_a(json!({ "internalTrafficPolicy": "Local" })));
     let state = |world: &mut World| {
@@ -115,7 +115,7 @@ fn s20_only_cluster_ips_are_a_services_alone_also_without_ports() {
     let spec = json!({ "clusterIP": "10.96.0.1", "type": "LoadBalancer", "externalIPs": ["203.0.113.1"] });
     let status = || json!({ "loadBalancer": { "ingress": [{ "ip": "203.0.113.2" }] } });
     world.apply(service_with(metadata(), spec.clone(), status()));
-    assert_eq!(owned(&mut world), [cluster(false)], "without ports nobody is served at the external addresses");
+    assert_eq!(owned(&mut world), [cluster(false)], "without ports no client is served at the external addresses");
     world.apply(service_with(metadata(), merged(spec, json!({ "ports": [{ "port": 80 }] })), status()));
     let both = |usable| [cluster(usable), external("203.0.113.1", usable), external("203.0.113.2", usable)];
     assert_eq!(owned(&mut world), both(false));

@@ -69,7 +69,7 @@ fn s18_no_service_captures_another_ones_cluster_ip_however_old_it_is() {
     each(|addresses, by| {
         let mut world = World::new();
         world.apply(greedy(addresses, by, addresses.other, &[80, 81]));
-        assert_eq!(got(&mut world, addresses.other), [80, 81], "nobody's so far");
+        assert_eq!(got(&mut world, addresses.other), [80, 81], "of no Service so far");
         let spec = json!({
             "clusterIP": addresses.other, "clusterIPs": [addresses.other], "ipFamilies": [addresses.family],
             "ports": [{ "port": 80 }],

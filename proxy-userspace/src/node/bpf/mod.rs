@@ -5,6 +5,7 @@
 
 mod batch;
 mod mapped_array;
+mod query;
 
 use std::{
     ffi::CString,
@@ -19,6 +20,7 @@ use std::{
 pub use self::{
     batch::{each_entry, read_array, read_hash, write_hash},
     mapped_array::MappedArray,
+    query::{AttachedPrograms, programs_at},
 };
 
 const BPF_OBJ_PIN: libc::c_int = 6;
@@ -99,6 +101,13 @@ pub(crate) fn raw_fd(fd: &impl AsFd) -> io::Result<u32> {
 fn bpf<T>(command: libc::c_int, attributes: &T) -> io::Result<i32> {
     // SAFETY: the kernel reads `size_of::<T>()` bytes of `attributes`, which live until the call returns.
     let result = unsafe { libc::syscall(libc::SYS_bpf, command, &raw const *attributes, size_of::<T>()) };
+    if result < 0 { Err(io::Error::last_os_error()) } else { i32::try_from(result).map_err(io::Error::other) }
+}
+
+/// Like [`bpf`], for commands that write into their attributes.
+fn bpf_with<T>(command: libc::c_int, attributes: &mut T) -> io::Result<i32> {
+    // SAFETY: the kernel reads and writes `size_of::<T>()` bytes of `attributes`, which live until the call returns.
+    let result = unsafe { libc::syscall(libc::SYS_bpf, command, &raw mut *attributes, size_of::<T>()) };
     if result < 0 { Err(io::Error::last_os_error()) } else { i32::try_from(result).map_err(io::Error::other) }
 }
 

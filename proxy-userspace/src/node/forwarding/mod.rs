@@ -2,6 +2,7 @@
 //! at the start or when it appears. They affect backends on this node, whose packets the kernel's stack forwards.
 
 mod chains;
+mod fault;
 pub(crate) mod ip_tables;
 mod remedy;
 mod reverse_path;
@@ -12,6 +13,7 @@ use std::{collections::BTreeSet, path::PathBuf};
 use ipnet::IpNet;
 use tracing::warn;
 
+pub(crate) use self::fault::Fault;
 use self::{chains::Chains, ip_tables::IpTables, reverse_path::ReversePath};
 use crate::objects::LocalAddresses;
 
@@ -21,7 +23,7 @@ pub struct Forwarding {
     chains: Chains,
     ip_tables: IpTables,
     reverse_path: ReversePath,
-    logged: BTreeSet<String>,
+    logged: BTreeSet<Fault>,
 }
 
 impl Forwarding {
@@ -31,14 +33,19 @@ impl Forwarding {
         Self { chains: Chains::default(), ip_tables: IpTables::default(), reverse_path, logged: BTreeSet::new() }
     }
 
-    /// Logs new faults. `is_backend_in` tells whether a backend on this node is in a prefix.
-    pub(crate) fn look(&mut self, local: &LocalAddresses, is_backend_in: impl Fn(IpNet) -> bool) {
+    /// Returns the settings that stop packets now.
+    pub(crate) fn faults(&mut self) -> BTreeSet<Fault> {
         let chains = self.chains.faults().into_iter().chain(self.ip_tables.faults());
-        let faults: BTreeSet<String> = switches::faults().into_iter().chain(chains).collect();
+        switches::faults().into_iter().chain(chains).collect()
+    }
+
+    /// Logs new faults. `is_backend_in` tells whether a backend on this node is in a prefix.
+    pub(crate) fn check(&mut self, local: &LocalAddresses, is_backend_in: impl Fn(IpNet) -> bool) {
+        let faults = self.faults();
         for fault in faults.difference(&self.logged) {
             warn!("{fault}");
         }
         self.logged = faults;
-        self.reverse_path.look(local, is_backend_in);
+        self.reverse_path.check(local, is_backend_in);
     }
 }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::Fault;
+
 /// What a rule without conditions does with all packets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
@@ -41,13 +43,15 @@ impl fmt::Display for ChainRefusal {
     }
 }
 
-/// Returns the log text: what `chain` breaks, and the two commands that accept packets to pods and from pods.
-pub(super) fn accept_in(chain: &str, refusal: ChainRefusal, commands: [&str; 2]) -> String {
+/// Returns the fault: what `chain` breaks, and the two commands that accept packets to pods and from pods.
+pub(super) fn accept_in(chain: &str, refusal: ChainRefusal, commands: [&str; 2]) -> Fault {
     let [to, from] = commands;
-    format!(
-        "{chain} {refusal}; \
-         unless a rule accepts packets to and from this node's pods, clients outside can't reach backends on this node \
-         (those on other nodes are not affected); accept them with `{to}` and `{from}`, \
-         where PODS are the addresses of this node's pods"
-    )
+    Fault {
+        problem: format!(
+            "{chain} {refusal}; \
+             unless a rule accepts packets to and from this node's pods, clients outside can't reach backends on this node \
+             (those on other nodes are not affected)"
+        ),
+        remedy: format!("accept them with `{to}` and `{from}`, where PODS are the addresses of this node's pods"),
+    }
 }

@@ -30,7 +30,7 @@ impl ReversePath {
     }
 
     /// Loosens the strict checks of uplinks if a backend on this node is in the source prefix of a routing rule.
-    pub(super) fn look(&mut self, local: &LocalAddresses, is_backend_in: impl Fn(IpNet) -> bool) {
+    pub(super) fn check(&mut self, local: &LocalAddresses, is_backend_in: impl Fn(IpNet) -> bool) {
         let sources = local.rule_sources.iter().filter(|net| net.addr().is_ipv4());
         let found: Vec<String> = sources.filter(|net| is_backend_in(**net)).map(ToString::to_string).collect();
         if found.is_empty() {

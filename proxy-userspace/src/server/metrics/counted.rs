@@ -3,6 +3,7 @@
 
 use std::{
     net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -21,21 +22,21 @@ const REST: u32 = 100;
 
 /// The results of one count.
 #[derive(Clone, Debug)]
-pub(super) struct Counted {
+pub(in crate::server) struct Counted {
     at: Instant,
     /// How long the count took.
-    pub(super) took: Duration,
+    pub(in crate::server) took: Duration,
     /// Numbers of map entries and flows.
-    pub(super) census: Census,
+    pub(in crate::server) census: Census,
     /// The backends for which source ports are hardest to find, with their counters.
-    pub(super) backends: Vec<(SocketAddr, BackendCounters)>,
+    pub(in crate::server) backends: Vec<(SocketAddr, BackendCounters)>,
     /// How many other backends have such counters.
-    pub(super) other_backends: usize,
+    pub(in crate::server) other_backends: usize,
 }
 
 impl Counted {
     /// Counts now, with the counters of at most `limit` backends.
-    pub(super) fn now(folder: &PinFolder, limit: usize) -> Result<Self, CensusError> {
+    fn now(folder: &PinFolder, limit: usize) -> Result<Self, CensusError> {
         let at = Instant::now();
         let census = Census::take(folder)?;
         let (backends, other_backends) = counters::of_backends(folder, limit)?;
@@ -43,8 +44,26 @@ impl Counted {
     }
 
     /// True if the count may still be used at `now`.
-    pub(super) fn is_fresh(&self, now: Instant) -> bool {
+    fn is_fresh(&self, now: Instant) -> bool {
         now.saturating_duration_since(self.at) < PAUSE.max(self.took * REST)
+    }
+}
+
+/// The last count. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub(in crate::server) struct LastCount(Arc<Mutex<Option<Counted>>>);
+
+impl LastCount {
+    /// Returns the last count, after counting again if it is no longer fresh. `limit` is as in [`Counted::now`].
+    pub(in crate::server) fn get(&self, folder: &PinFolder, limit: usize) -> Result<Counted, CensusError> {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(counted) = last.as_ref().filter(|counted| counted.is_fresh(Instant::now())) {
+            return Ok(counted.clone());
+        }
+        *last = None;
+        let counted = Counted::now(folder, limit)?;
+        *last = Some(counted.clone());
+        Ok(counted)
     }
 }
 

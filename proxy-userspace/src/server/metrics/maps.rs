@@ -1,6 +1,6 @@
 //! Metrics that are read from the maps.
 
-use std::{fmt, sync::PoisonError, time::Instant};
+use std::fmt;
 
 use aya::{
     maps::{MapData, PerCpuArray},
@@ -55,12 +55,8 @@ impl Sources {
 
     /// Returns the last count if it is fresh, otherwise counts again. `None` if the maps can't be read.
     fn counted(&self, status: &Status) -> Option<Counted> {
-        let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
-        if !counted.as_ref().is_some_and(|counted| counted.is_fresh(Instant::now())) {
-            let count = Counted::now(&self.scraped.folder, self.scraped.limits.backends);
-            *counted = self.or_nothing(status, count.map(Some));
-        }
-        counted.clone()
+        let counted = self.count.get(&self.scraped.folder, self.scraped.limits.backends);
+        self.or_nothing(status, counted.map(Some))
     }
 }
 

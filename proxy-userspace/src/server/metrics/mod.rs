@@ -30,7 +30,8 @@ use prometheus_client::{
 use tokio::task::block_in_place;
 use tracing::warn;
 
-use self::{counted::Counted, page::Page, text::Format};
+pub(super) use self::counted::LastCount;
+use self::{page::Page, text::Format};
 use super::{listener::HttpResponse, ports::HealthCounts, respond, scraped::Scraped};
 use crate::{agent::status::Status, logging::errors::Report};
 
@@ -44,15 +45,15 @@ pub(super) struct Metrics {
 }
 
 impl Metrics {
-    pub(super) fn new(scraped: Scraped, health: Arc<HealthCounts>) -> Self {
+    pub(super) fn new(scraped: Scraped, health: Arc<HealthCounts>, count: LastCount) -> Self {
         let configuration = scraped.configuration.clone();
         let mut registry = Registry::default();
         registry.register_collector(Box::new(Sources {
             scraped,
             health,
             started: SystemTime::now(),
-            counted: Mutex::default(),
-            is_told: AtomicBool::default(),
+            count,
+            is_logged: AtomicBool::default(),
         }));
         Self { registry: Arc::new(registry), configuration, last: Arc::default() }
     }
@@ -96,9 +97,9 @@ struct Sources {
     /// When the agent started.
     started: SystemTime,
     /// The last count of what is slow to count.
-    counted: Mutex<Option<Counted>>,
+    count: LastCount,
     /// Whether the warning about unreadable maps has been logged.
-    is_told: AtomicBool,
+    is_logged: AtomicBool,
 }
 
 impl Sources {
@@ -106,7 +107,7 @@ impl Sources {
     /// may be no maps before.
     fn or_nothing<T: Default, E: std::error::Error + 'static>(&self, status: &Status, read: Result<T, E>) -> T {
         read.unwrap_or_else(|error| {
-            if status.generation != 0 && !self.is_told.swap(true, Ordering::Relaxed) {
+            if status.generation != 0 && !self.is_logged.swap(true, Ordering::Relaxed) {
                 warn!(error = %Report(&error), "can't read the maps: their metrics are missing");
             }
             T::default()

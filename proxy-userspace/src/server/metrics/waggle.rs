@@ -22,6 +22,8 @@ pub(super) fn write(page: &mut Page<'_>, status: &Status) -> fmt::Result {
     skipped(page, status)?;
     let missing = whole(status.missing.count() as u64);
     page.gauge("waggle_hooks_missing", "Hooks of the cgroup, and devices, that lack their programs", missing)?;
+    let pods = whole(status.missing.pods() as u64);
+    page.gauge("waggle_pod_devices_missing", "Devices of pods that should be served but lack their programs", pods)?;
     page.counter("waggle_plans", "Plans that have been written", status.generation)?;
     let healthy = status.problems(Instant::now()).is_empty();
     page.gauge("waggle_healthy", "1 if the agent is healthy, else 0", f64::from(u8::from(healthy)))?;

@@ -11,7 +11,7 @@ use std::{
     net::{Ipv4Addr, SocketAddr, UdpSocket as StdSocket},
 };
 
-use netns::Namespaces;
+pub(crate) use netns::Namespaces;
 use sock_diag::{SockDiag, SocketFamily, UdpSocket};
 
 /// The result of a search for sockets.

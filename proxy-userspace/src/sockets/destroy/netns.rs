@@ -13,6 +13,7 @@ use std::{
 use nix::{
     sched::{CloneFlags, setns},
     sys::statfs::{NSFS_MAGIC, fstatfs},
+    unistd::gettid,
 };
 
 /// The folders in which container runtimes and ip-netns(8) name namespaces.
@@ -22,18 +23,19 @@ const AHEAD: usize = 4;
 
 /// The namespaces that were found.
 #[derive(Debug, Default)]
-pub(super) struct Namespaces {
+pub(crate) struct Namespaces {
     /// The paths that lead to each namespace, by its device and inode. All are kept, since processes may end at any time.
     paths: BTreeMap<(u64, u64), Vec<PathBuf>>,
     /// How many paths to namespaces could not be read for lack of permission.
-    pub hidden: usize,
+    pub(crate) hidden: usize,
 }
 
 impl Namespaces {
     /// Finds every namespace that has a name or a process, including the caller's own.
-    pub(super) fn find() -> io::Result<Self> {
+    pub(crate) fn find() -> io::Result<Self> {
         let mut found = Self::default();
-        found.add("/proc/thread-self/ns/net".into());
+        // Not /proc/thread-self: for the thread that visits, it would lead to the namespace that it has entered last.
+        found.add(format!("/proc/self/task/{}/ns/net", gettid()).into());
         for entry in NAMED.into_iter().filter_map(|folder| fs::read_dir(folder).ok()).flatten() {
             found.add(entry?.path());
         }
@@ -57,9 +59,9 @@ impl Namespaces {
 
     /// Calls `open` in each namespace, on a separate thread, and `visit` with the result on the caller's thread.
     /// Namespaces that no longer exist are skipped. Stops at the first error of `visit`.
-    pub(super) fn visit<T: Send, E>(
+    pub(crate) fn visit<T: Send, E>(
         &self,
-        open: fn() -> io::Result<T>,
+        open: impl Fn() -> io::Result<T> + Send,
         mut visit: impl FnMut(io::Result<T>) -> Result<(), E>,
     ) -> io::Result<Result<(), E>> {
         thread::scope(|scope| {

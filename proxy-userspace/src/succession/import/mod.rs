@@ -26,7 +26,7 @@ pub enum ImportError {
     #[error(transparent)]
     Maps(#[from] MapsError),
     /// The kernel refused or truncated the list.
-    #[error("list the flows of nf_conntrack")]
+    #[error("list the flows of nf_conntrack (run waggle as root; the kernel needs its module nf_conntrack_netlink)")]
     List(#[source] io::Error),
     /// The time in jiffies can't be read.
     #[error("read the kernel's tick")]

@@ -195,11 +195,11 @@ mod tests {
     }
 
     #[test]
-    fn s6_unreadable_content_is_told_once_until_it_has_been_readable() {
+    fn s6_unreadable_content_is_reported_once_until_it_has_been_readable() {
         let mut known = listed(&[("a", 1)]);
-        let told: Vec<_> =
+        let reported: Vec<_> =
             [true, true, false, true].map(|unreadable| known.note_unreadable("shop", "a", unreadable)).into();
-        assert_eq!(told, [true, false, false, true]);
+        assert_eq!(reported, [true, false, false, true]);
     }
 
     #[test]

@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_are_told_from_watches() {
+    fn lists_are_distinguished_from_watches() {
         let kind = |query| kind(&request(query));
         assert_eq!(kind("limit=500"), RequestKind::Pages);
         assert_eq!(kind("watch=true&resourceVersion=7"), RequestKind::Watch);

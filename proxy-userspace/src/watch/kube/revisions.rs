@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn field_s05_a_watch_that_told_nothing_in_its_whole_length_needs_a_list() {
+    fn field_s05_a_watch_without_an_event_in_its_whole_length_needs_a_list() {
         let (mut revisions, start) = (Revisions::default(), Instant::now());
         assert_eq!(revisions.may_watch(1200, start), Watch::Begins);
         let received = revisions.granted(start, LENGTH);

@@ -22,7 +22,7 @@ const UDP_LENGTH: u8 = 30;
 const _: () = assert!(ETHERNET + LENGTH as usize == FRAME && UDP + UDP_LENGTH as usize == FRAME);
 
 /// How long to wait for an answer, and how often to ask for it.
-const PATIENCE: Duration = Duration::from_millis(500);
+const WAIT_LIMIT: Duration = Duration::from_millis(500);
 const TRIES: usize = 6;
 
 /// The packet of flow 0, in words as they are in memory, from `client` to a port of `node`, whose Ethernet address is
@@ -65,7 +65,7 @@ fn sum(bytes: &[u8], first: u32) -> u16 {
 pub fn establish(client: Ipv4Addr, to: SocketAddrV4) -> io::Result<()> {
     (0..FLOWS).try_for_each(|flow| {
         let socket = UdpSocket::bind((client, FIRST_PORT + flow))?;
-        socket.set_read_timeout(Some(PATIENCE))?;
+        socket.set_read_timeout(Some(WAIT_LIMIT))?;
         socket.connect(to)?;
         let turn = || socket.send(&[1]).and_then(|_| socket.recv(&mut [0])).map(drop);
         // The first packets may be lost while neighbours are resolved.

@@ -33,7 +33,7 @@ use crate::{
 };
 
 /// How long an agent may take until it serves.
-const PATIENCE: Duration = Duration::from_mins(2);
+const WAIT_LIMIT: Duration = Duration::from_mins(2);
 
 /// The warm-up before a flood is measured.
 const WARM_UP: Duration = Duration::from_millis(30);
@@ -135,7 +135,7 @@ impl Lane {
     /// Waits until the proxy serves.
     pub fn wait(&self) -> Result<()> {
         let Some((waggle, _)) = &self.waggle else { return Ok(()) };
-        waggle.wait_log(PATIENCE, |line| line.message() == "serving").map(drop)?;
+        waggle.wait_log(WAIT_LIMIT, |line| line.message() == "serving").map(drop)?;
         Ok(())
     }
 

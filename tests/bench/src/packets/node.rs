@@ -15,7 +15,7 @@ use crate::manifests::SERVICE_CIDR;
 
 /// The Ethernet address of the neighbour that the node sends everything to.
 pub const NEIGHBOUR: [u8; 6] = [2, 0, 0, 0, 0, 0xfe];
-const PATIENCE: Duration = Duration::from_mins(1);
+const WAIT_LIMIT: Duration = Duration::from_mins(1);
 
 /// The node. Its parts are dropped in this order.
 pub struct BenchNode {
@@ -50,7 +50,7 @@ impl BenchNode {
         let conntrack = conntrack.to_string();
         let flags = ["--preallocate", "--device-mode", "xdp", "--reject-rate", "0", "--max-conntrack", &conntrack];
         let waggle = command.args(flags).start_unready()?;
-        waggle.wait_log(PATIENCE, |line| line.message() == "serving")?;
+        waggle.wait_log(WAIT_LIMIT, |line| line.message() == "serving")?;
         Ok(Self { waggle, _folder: folder, node, _lab: lab })
     }
 

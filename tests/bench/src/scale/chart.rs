@@ -1,4 +1,5 @@
-//! The chart: the processor time of a change by the number of Services, and a line at the limit for all of them.
+//! The chart: the processor time of a change by the number of Services, as a multiple of that with few, and a line at the limit
+//! for all of them.
 
 use super::figures::{ALLOWED_RATIO, Row};
 use crate::svg::Svg;
@@ -14,19 +15,24 @@ const TOP: f64 = 52.0;
 
 /// The document. A size that was left out has no bar.
 pub fn draw(rows: &[Row]) -> String {
-    let costs: Vec<&Row> = rows.iter().filter(|row| row.key.starts_with("scale_change_cpu_us_")).collect();
+    let costs: Vec<&Row> = rows.iter().filter(|row| row.key.starts_with("scale_change_cpu_relative_")).collect();
     let least = costs.iter().map(|row| row.value).fold(f64::INFINITY, f64::min);
     let most = costs.iter().map(|row| row.value).fold(0.0, f64::max);
     let limit = least * ALLOWED_RATIO;
     let unit = SPAN / most.max(limit);
     let bottom = TOP + costs.iter().map(|_| PITCH).sum::<f64>();
     let mut svg = Svg::new(WIDTH, bottom + 16.0);
-    svg.text("strong", "start", [12.0, 22.0], "The agent's processor time for a change of one endpoint, µs");
+    svg.text(
+        "strong",
+        "start",
+        [12.0, 22.0],
+        "The agent's processor time for a change of one endpoint ÷ that with 100 Services",
+    );
     svg.text(
         "soft",
         "start",
         [12.0, 39.0],
-        "By the number of Services of ten endpoints. Dashed: a fifth above the shortest.",
+        "By the number of Services of ten endpoints; the two agents take turns. Dashed: a fifth above the least.",
     );
     let mut y = TOP;
     for row in &costs {
@@ -34,7 +40,7 @@ pub fn draw(rows: &[Row]) -> String {
         let services = row.services.unwrap_or_default();
         svg.text("soft", "end", [LEFT - 8.0, base], &format!("{services} Services"));
         svg.rectangle("one", [LEFT, y], [row.value * unit, BAR]);
-        svg.text("", "end", [WIDTH - 12.0, base], &format!("{:.0}", row.value));
+        svg.text("", "end", [WIDTH - 12.0, base], &format!("{:.2}", row.value));
         y += PITCH;
     }
     if !costs.is_empty() {
@@ -57,7 +63,7 @@ mod tests {
         let chart = draw(&figures().rows(SIZES));
         assert_well_formed(&chart);
         assert_eq!(chart.matches("<rect").count(), 3);
-        assert!(chart.contains("10000 Services<") && chart.contains(">2000<"));
+        assert!(chart.contains("10000 Services<") && chart.contains(">2.00<"));
     }
 
     #[test]

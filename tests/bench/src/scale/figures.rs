@@ -10,8 +10,14 @@ use crate::{figures::rounded, stats::quantile};
 /// How many times the shortest the longest processor time of a change may be.
 pub const ALLOWED_RATIO: f64 = 1.2;
 
-/// The agent's processor time for a change: means of blocks of changes.
-pub type Cost = Vec<Duration>;
+/// The mean processor time of a change in a block of changes, and in the block of the reference that followed it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Costs {
+    /// Of the agent that is measured.
+    pub own: Duration,
+    /// Of the agent with few Services.
+    pub reference: Duration,
+}
 
 /// The measurements while other slices changed.
 #[derive(Clone, Debug)]
@@ -32,7 +38,7 @@ pub struct ScaleFigures {
     /// The measurements while other slices changed.
     pub churn: Option<Churn>,
     /// The processor time of a change, by size.
-    pub costs: Vec<(Size, Cost)>,
+    pub costs: Vec<(Size, Vec<Costs>)>,
     /// The agent's start until it served, and what a plain client needed for the lists.
     pub start: Option<(Duration, Duration)>,
     /// Anonymous memory in bytes, by size.
@@ -125,25 +131,25 @@ impl ScaleFigures {
         rows
     }
 
-    /// Processor times, and the largest of their medians ÷ the smallest.
+    /// Processor times, each as a multiple of the reference's, and the largest of these ÷ the smallest.
     fn change_costs(&self) -> Vec<Row> {
-        let medians: Vec<_> =
-            self.costs.iter().map(|(size, cost)| (*size, quantile(&milliseconds(cost), 0.5) * 1000.0)).collect();
-        let mut rows: Vec<_> = medians
-            .iter()
-            .map(|(size, cost)| {
-                let key = format!("change_cpu_us_{}", size.services);
-                Row::new("a change's processor time, µs", &key, *cost).of(*size)
-            })
-            .collect();
-        if let (Some(least), Some(most)) = (
-            medians.iter().map(|(_, cost)| *cost).reduce(f64::min),
-            medians.iter().map(|(_, cost)| *cost).reduce(f64::max),
-        ) && medians.len() > 1
-        {
-            rows.push(Row::new("  most ÷ least", "change_cpu_ratio", most / least).at_most(ALLOWED_RATIO));
-        }
-        rows
+        let median = |values: Vec<f64>| quantile(&values, 0.5);
+        let micros = |blocks: &[Costs]| median(blocks.iter().map(|block| block.own.as_secs_f64() * 1e6).collect());
+        let relative = |blocks: &[Costs]| {
+            median(blocks.iter().map(|block| block.own.as_secs_f64() / block.reference.as_secs_f64()).collect())
+        };
+        let rows = |title, key: &str, figure: &dyn Fn(&[Costs]) -> f64| -> Vec<Row> {
+            let row =
+                |size: Size, blocks| Row::new(title, &format!("{key}_{}", size.services), figure(blocks)).of(size);
+            self.costs.iter().map(|(size, blocks)| row(*size, blocks)).collect()
+        };
+        let relatives = rows("  ÷ that with few Services, in turns", "change_cpu_relative", &relative);
+        let values = || relatives.iter().map(|row| row.value);
+        let ratio = values().reduce(f64::max).zip(values().reduce(f64::min)).map(|(most, least)| most / least);
+        let ratio = ratio.filter(|_| relatives.len() > 1);
+        let ratio = ratio.map(|ratio| Row::new("  most ÷ least", "change_cpu_ratio", ratio).at_most(ALLOWED_RATIO));
+        let times = rows("a change's processor time, µs", "change_cpu_us", &micros);
+        times.into_iter().chain(relatives).chain(ratio).collect()
     }
 
     fn starts(&self, large: Size) -> Vec<Row> {
@@ -208,11 +214,16 @@ pub mod tests {
     /// Figures of everything.
     pub fn figures() -> ScaleFigures {
         let ms = Duration::from_millis;
+        let costs = |own, reference| Costs { own: ms(own), reference: ms(reference) };
         let [idle, small, large] = SIZES;
         ScaleFigures {
             quiet: vec![ms(1), ms(1), ms(40)],
             churn: Some(Churn { times: vec![ms(4)], busy: 0.36, rate: 499.0 }),
-            costs: vec![(small, vec![ms(1)]), (large, vec![ms(1), ms(2), ms(2)]), (idle, vec![ms(3)])],
+            costs: vec![
+                (small, vec![costs(1, 1)]),
+                (large, vec![costs(1, 1), costs(2, 1), costs(4, 2)]),
+                (idle, vec![costs(3, 1)]),
+            ],
             start: Some((ms(2_500), ms(1_600))),
             memory: vec![(small, 13 << 20), (large, 40 << 20)],
             relist: Some(0.19),
@@ -244,6 +255,7 @@ pub mod tests {
             assert_eq!(numbers[&format!("scale_{key}_bar")], bar, "{key}");
         }
         assert_eq!(numbers["scale_change_cpu_us_10000"], 2000.0);
+        assert_eq!(numbers["scale_change_cpu_relative_10000"], 2.0);
         assert_eq!(numbers.keys().filter(|key| key.ends_with("_bar")).count(), 13);
     }
 

@@ -32,13 +32,14 @@ use crate::interrupt::Interrupted;
 pub fn measure(plan: &Plan, interrupted: &Interrupted) -> Result<Vec<Row>> {
     let mut figures = ScaleFigures::default();
     idle(plan, &mut figures)?;
+    let reference = ScaleNode::create(plan.reference, &plan.reference.flags())?;
     for size in &plan.costs {
         interrupted.check()?;
         if !size.fits(usage::available()?) {
             eprintln!("  {} Services: left out, the machine has too little memory", size.services);
             continue;
         }
-        one_size(plan, *size, &mut figures, interrupted)
+        one_size(plan, *size, &reference, &mut figures, interrupted)
             .with_context(|| format!("measure {} Services", size.services))?;
     }
     Ok(figures.rows([plan.idle, plan.small, plan.large]))
@@ -54,7 +55,13 @@ fn idle(plan: &Plan, figures: &mut ScaleFigures) -> Result<()> {
 }
 
 /// Measures everything for one number of Services.
-fn one_size(plan: &Plan, size: Size, figures: &mut ScaleFigures, interrupted: &Interrupted) -> Result<()> {
+fn one_size(
+    plan: &Plan,
+    size: Size,
+    reference: &ScaleNode,
+    figures: &mut ScaleFigures,
+    interrupted: &Interrupted,
+) -> Result<()> {
     let mut node = ScaleNode::create(size, &size.flags())?;
     eprintln!("  {} Services × {}: serving after {:.2} s", size.services, size.endpoints, node.start.as_secs_f64());
     node.agent.quiet()?;
@@ -68,6 +75,6 @@ fn one_size(plan: &Plan, size: Size, figures: &mut ScaleFigures, interrupted: &I
         node.agent.quiet()?;
         figures.relist = Some(rounds::relist(&node)?);
     }
-    figures.costs.push((size, rounds::costs(&node, plan, interrupted)?));
+    figures.costs.push((size, rounds::costs([&node, reference], plan, interrupted)?));
     Ok(())
 }

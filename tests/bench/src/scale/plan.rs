@@ -25,6 +25,8 @@ pub struct Plan {
     pub large: Size,
     /// The sizes at which a change's processor time is measured.
     pub costs: Vec<Size>,
+    /// The size that each of them is compared with, in turns.
+    pub reference: Size,
     /// The number of changes that are timed while nothing else changes.
     pub effects: u32,
     /// The number of changes that are timed while others change.
@@ -79,11 +81,12 @@ impl Plan {
             small: size(1_000),
             large: size(10_000),
             costs: [100, 1_000, 10_000, 30_000, 100_000].map(size).to_vec(),
+            reference: size(100),
             effects: 2_000,
             churned_effects: 1_000,
             churn: 500,
-            blocks: 20,
-            block: 100,
+            blocks: 80,
+            block: 25,
             rest: Duration::from_mins(1),
         }
     }
@@ -96,8 +99,8 @@ impl Plan {
             costs: [100, 1_000, 2_000].map(size).to_vec(),
             effects: 100,
             churned_effects: 100,
-            blocks: 5,
-            block: 40,
+            blocks: 8,
+            block: 25,
             rest: Duration::from_secs(3),
             ..Self::full()
         }

@@ -18,7 +18,7 @@ use socket2::{Domain, SockAddr, Socket, Type};
 const PAUSE: Duration = Duration::from_micros(20);
 
 /// How long a change may take before the measurement is given up.
-const PATIENCE: Duration = Duration::from_secs(20);
+const WAIT_LIMIT: Duration = Duration::from_secs(20);
 
 /// How a connection to the measured Service ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,7 +66,7 @@ pub fn run(to: SocketAddr) -> Result<()> {
 }
 
 fn dial_until(to: &SockAddr, wanted: End) -> Result<Duration> {
-    let deadline = now()? + PATIENCE;
+    let deadline = now()? + WAIT_LIMIT;
     loop {
         let end = dial(to).context("dial the measured Service")?;
         let at = now()?;
@@ -74,7 +74,7 @@ fn dial_until(to: &SockAddr, wanted: End) -> Result<Duration> {
             return Ok(at);
         }
         if at > deadline {
-            bail!("connections still end {} after {PATIENCE:?}", end.word());
+            bail!("connections still end {} after {WAIT_LIMIT:?}", end.word());
         }
         sleep(PAUSE);
     }

@@ -15,7 +15,7 @@ use harness::api_server::Request;
 use super::{
     Plan,
     cluster::measured_service,
-    figures::{Churn, Cost},
+    figures::{Churn, Costs},
     flood::{Turns, flood},
     lists::is_list,
     node::ScaleNode,
@@ -72,20 +72,25 @@ pub fn under_churn(node: &mut ScaleNode, plan: &Plan, interrupted: &Interrupted)
     Ok(churn)
 }
 
-/// The agent's processor time for a change: the mean of each block of changes.
-pub fn costs(node: &ScaleNode, plan: &Plan, interrupted: &Interrupted) -> Result<Cost> {
-    let mut turns = Turns::new(node.size);
-    let mut means = Vec::new();
+/// The processor time of a change for the agent of each node: the mean of each block of changes. The nodes take turns, so that
+/// whatever else slows the machine down meanwhile slows both.
+pub fn costs(nodes: [&ScaleNode; 2], plan: &Plan, interrupted: &Interrupted) -> Result<Vec<Costs>> {
+    let mut turns = nodes.map(|node| Turns::new(node.size));
+    let mut blocks = Vec::new();
     for _ in 0..plan.blocks {
         interrupted.check()?;
-        let before = node.agent.processor()?;
-        for _ in 0..plan.block {
-            turns.change(&node.server);
-            sleep(APART);
-        }
-        means.push(node.agent.processor_since(before)? / plan.block);
+        let mut block = |index: usize| -> Result<Duration> {
+            let (node, turns) = (nodes[index], &mut turns[index]);
+            let before = node.agent.processor()?;
+            for _ in 0..plan.block {
+                turns.change(&node.server);
+                sleep(APART);
+            }
+            Ok(node.agent.processor_since(before)? / plan.block)
+        };
+        blocks.push(Costs { own: block(0)?, reference: block(1)? });
     }
-    Ok(means)
+    Ok(blocks)
 }
 
 /// The resident memory that reading all lists again takes at its peak, as a part of the anonymous memory before.

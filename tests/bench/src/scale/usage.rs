@@ -16,7 +16,7 @@ use nix::{
 const GLANCE: (Duration, Duration) = (Duration::from_millis(250), Duration::from_millis(2));
 
 /// How long to wait until an agent is quiet.
-const PATIENCE: Duration = Duration::from_mins(3);
+const WAIT_LIMIT: Duration = Duration::from_mins(3);
 
 /// A running agent's process.
 #[derive(Clone, Copy, Debug)]
@@ -64,8 +64,8 @@ impl Usage {
             if self.processor_since(before)? <= most {
                 return Ok(());
             }
-            if begin.elapsed() > PATIENCE {
-                bail!("the agent is still busy after {PATIENCE:?}");
+            if begin.elapsed() > WAIT_LIMIT {
+                bail!("the agent is still busy after {WAIT_LIMIT:?}");
             }
         }
     }

@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result, bail};
 use crate::{command, families::Host, kubectl, members::Members, network, programs::Programs};
 
 /// How long the cluster may take to do what a scenario asks for.
-pub const PATIENCE: Duration = Duration::from_mins(3);
+pub const WAIT_LIMIT: Duration = Duration::from_mins(3);
 
 /// The image of clients and servers.
 pub const IMAGE: &str = "registry.k8s.io/e2e-test-images/agnhost:2.63.0";
@@ -59,7 +59,7 @@ impl Cluster {
 
     /// Waits until a DaemonSet in `kube-system` runs on every node.
     pub fn daemons_run(&self, name: &str) -> Result<()> {
-        let (name, timeout) = (format!("daemonset/{name}"), format!("--timeout={}s", PATIENCE.as_secs()));
+        let (name, timeout) = (format!("daemonset/{name}"), format!("--timeout={}s", WAIT_LIMIT.as_secs()));
         self.kubectl_outside(&["--namespace=kube-system", "rollout", "status", &name, &timeout]).map(drop)
     }
 
@@ -103,7 +103,7 @@ impl Cluster {
 
     /// `kubectl wait`.
     pub fn wait(&self, arguments: &[&str]) -> Result<()> {
-        let timeout = format!("--timeout={}s", PATIENCE.as_secs());
+        let timeout = format!("--timeout={}s", WAIT_LIMIT.as_secs());
         let arguments: Vec<_> =
             ["wait"].into_iter().chain(arguments.iter().copied()).chain([timeout.as_str()]).collect();
         self.kubectl(&arguments).map(drop)
@@ -111,7 +111,7 @@ impl Cluster {
 
     /// Waits until a rollout is complete.
     pub fn rolled_out(&self, what: &str) -> Result<()> {
-        let timeout = format!("--timeout={}s", PATIENCE.as_secs());
+        let timeout = format!("--timeout={}s", WAIT_LIMIT.as_secs());
         self.kubectl(&["rollout", "status", what, &timeout]).map(drop)
     }
 
@@ -138,7 +138,7 @@ pub fn outside(program: &str, arguments: &[&str]) -> Result<String> {
 
 /// Repeats `ask` until it succeeds.
 pub fn eventually<T>(what: &str, mut ask: impl FnMut() -> Result<T>) -> Result<T> {
-    let until = Instant::now() + PATIENCE;
+    let until = Instant::now() + WAIT_LIMIT;
     loop {
         match ask() {
             Ok(answer) => return Ok(answer),

@@ -14,10 +14,6 @@ const SYSTEM: &str = "--namespace=kube-system";
 /// `deploy/overlays/kubeadm` start with that ConfigMap as it is, and serve on.
 pub fn kubeadms_config_map_configures_the_agents(cluster: &Cluster) -> Result<()> {
     needs_waggle(cluster)?;
-    for folder in [".", "overlays/kubeadm", "cleanup", "cleanup-kube-proxy"] {
-        let folder = folders::source().join("../../deploy").join(folder).display().to_string();
-        cluster.kubectl_outside(&["apply", "--dry-run=server", "-k", &folder])?;
-    }
     install_kube_proxy(cluster)?;
     cluster.kubectl_outside(&[SYSTEM, "delete", "daemonset/kube-proxy", "--cascade=foreground"])?;
     deployment(cluster, "web", 3)?;

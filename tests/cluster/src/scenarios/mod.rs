@@ -10,6 +10,7 @@ mod load;
 mod many;
 mod names;
 mod outage;
+mod packages;
 mod rules;
 mod takeover;
 mod tutorial;
@@ -32,7 +33,8 @@ pub struct Arguments {
 /// A scenario's name and function.
 type Scenario = (&'static str, fn(&Cluster) -> Result<()>);
 
-const ALL: [Scenario; 14] = [
+const ALL: [Scenario; 15] = [
+    ("the_api_server_accepts_every_package", packages::the_api_server_accepts_every_package),
     ("a_deployment_is_exposed", tutorial::a_deployment_is_exposed),
     ("a_node_port_service_is_created", tutorial::a_node_port_service_is_created),
     ("a_service_is_forwarded_to_a_local_port", tutorial::a_service_is_forwarded_to_a_local_port),

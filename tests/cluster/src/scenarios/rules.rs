@@ -10,7 +10,7 @@ pub fn list(host: Host, program: &str, arguments: &[&str]) -> Result<String> {
     command::output(command.args(arguments)).with_context(|| host.name())
 }
 
-/// Every chain that somebody has made, every rule, and kube-proxy's tables, a line each.
+/// Every chain that is not built in, every rule, and kube-proxy's tables, a line each.
 pub fn rules(host: Host) -> Result<Vec<String>> {
     let mut text = list(host, "iptables-save", &[])? + &list(host, "ip6tables-save", &[])?;
     text += &list(host, "nft", &["list", "tables"])?;

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, time::Duration};
 use serde::{Deserialize, Serialize};
 
 use super::TIMEOUT;
-use crate::wait::patient;
+use crate::wait::scaled;
 
 /// Protocol and calls of a conversation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,7 +34,7 @@ pub struct Dial {
 impl Dial {
     /// One conversation; `bind`, `count` and `timeout` refine it.
     pub fn new(transport: Transport, to: SocketAddr) -> Self {
-        Self { transport, to, bind: None, count: 1, timeout: patient(TIMEOUT) }
+        Self { transport, to, bind: None, count: 1, timeout: scaled(TIMEOUT) }
     }
 
     /// Source address and port; port 0 leaves the port to the kernel.
@@ -54,7 +54,7 @@ impl Dial {
     /// Sets the limit for each step of a conversation.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = patient(timeout);
+        self.timeout = scaled(timeout);
         self
     }
 

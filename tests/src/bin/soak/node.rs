@@ -17,7 +17,7 @@ use crate::{
     disturbances::{Disturbance, FILLER},
     expected,
     objects::Twin,
-    services::{Changing, PATIENCE},
+    services::{Changing, WAIT_LIMIT},
 };
 
 /// Sizes of maps. Datagrams leave flows for minutes, so the maps are large enough for the flows of the whole run.
@@ -115,7 +115,7 @@ impl<'a> Node<'a> {
     pub fn settle(&mut self) -> anyhow::Result<()> {
         self.change();
         let has_come = || self.rows().is_ok_and(|rows| self.changing.has_come(&rows));
-        ensure!(eventually(PATIENCE, has_come), "the last change is not in the maps");
+        ensure!(eventually(WAIT_LIMIT, has_come), "the last change is not in the maps");
         self.changing.settle()?;
         let mut fault = Ok(());
         let is_right = || {
@@ -123,7 +123,7 @@ impl<'a> Node<'a> {
             fault.is_ok()
         };
         // Services and EndpointSlices come by two watches.
-        if eventually(PATIENCE, is_right) { Ok(()) } else { fault }
+        if eventually(WAIT_LIMIT, is_right) { Ok(()) } else { fault }
     }
 
     /// Settles while there is no room for everything.

@@ -26,7 +26,7 @@ const SERVICES: u8 = 4;
 /// The number of the first Service, from which its addresses and node port follow. `web`, which never changes, has 1.
 const FIRST: u8 = 20;
 /// How long a change may take until it is in force once the agent serves and the API server answers.
-pub const PATIENCE: Duration = Duration::from_mins(1);
+pub const WAIT_LIMIT: Duration = Duration::from_mins(1);
 
 type Names = BTreeSet<String>;
 
@@ -134,7 +134,7 @@ impl<'a> Changing<'a> {
             for to in service.frontends(self.outside).into_iter().flatten() {
                 for client in &self.lookers {
                     let mut seen = Names::new();
-                    let is_there = eventually(PATIENCE, || {
+                    let is_there = eventually(WAIT_LIMIT, || {
                         // 24 connections miss one of three backends with a probability of 1 in 5,000. Then they are repeated.
                         seen = client.tally(to, 24).into_keys().collect();
                         seen == wanted

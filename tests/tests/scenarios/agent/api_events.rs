@@ -29,7 +29,7 @@ pub(super) fn arrives(scene: &Scene, reason: &str, kind: &str, name: &str, words
 
 #[test]
 fn s7_refused_addresses_are_events_of_their_services() {
-    let scene = Setup::new("told").origin(Origin::Api).start();
+    let scene = Setup::new("events").origin(Origin::Api).start();
     let stored =
         scene.api().put(service("bad").cluster_ip("10.96.0.66").external_ip("127.0.0.1").port(80, 8080).build());
     arrives(&scene, "NotServed", "Service", "bad", "spec.externalIPs[0]: 127.0.0.1 is a loopback address");
@@ -57,7 +57,7 @@ fn s7_refused_addresses_are_events_of_their_services() {
 
 #[test]
 fn field_s07_what_a_full_map_refuses_and_gets_later_are_events() {
-    let scene = Setup::new("fulltold").origin(Origin::Api).args(["--max-service-ports", "2"]).build();
+    let scene = Setup::new("fullevent").origin(Origin::Api).args(["--max-service-ports", "2"]).build();
     for number in 1..=3_u8 {
         let name = format!("web{number}");
         scene.put(&service(&name).cluster_ip(&format!("10.96.0.{number}")).port(80, 8080).build());
@@ -84,7 +84,7 @@ fn s29_sockets_of_a_backend_that_is_gone_and_that_can_t_be_ended_are_an_event() 
         Capability::CAP_SYS_PTRACE,
         Capability::CAP_DAC_READ_SEARCH,
     ];
-    let scene = Setup::new("staletold").origin(Origin::Api).backends(2).capabilities(&kept).start();
+    let scene = Setup::new("staleevent").origin(Origin::Api).backends(2).capabilities(&kept).start();
     scene.put(&dual("dns", 10).udp_port(53, 8080).build());
     let serve = |backend: usize| scene.endpoints("dns", |slice| slice.udp_port(8080), &[scene.pod(backend)]);
     let [to, _] = cluster_ips(10, 53);
@@ -109,7 +109,7 @@ fn s29_sockets_of_a_backend_that_is_gone_and_that_can_t_be_ended_are_an_event() 
 #[test]
 fn n07_a_health_check_that_can_t_be_answered_is_an_event_of_its_service() {
     const PORT: u16 = 32_540;
-    let scene = Setup::new("busytold").origin(Origin::Api).backends(1).start();
+    let scene = Setup::new("busyevent").origin(Origin::Api).backends(1).start();
     let busy =
         scene.node.netns().inside(|| TcpListener::bind(("0.0.0.0", PORT))).expect("enter the node").expect("bind");
     let service = dual("web", 10).kind("LoadBalancer").port(80, 8080).external_local();
@@ -131,7 +131,7 @@ fn n07_a_health_check_that_can_t_be_answered_is_an_event_of_its_service() {
 
 #[test]
 fn field_s07_a_thousand_bad_services_are_ten_events_at_most() {
-    let scene = Setup::new("manytold").origin(Origin::Api).build();
+    let scene = Setup::new("manyevents").origin(Origin::Api).build();
     for number in 0..1000 {
         let bad =
             service(&format!("bad{number}")).cluster_ip(&format!("10.96.{}.{}", 1 + number / 250, 1 + number % 250));
@@ -146,7 +146,7 @@ fn field_s07_a_thousand_bad_services_are_ten_events_at_most() {
 
 #[test]
 fn s30_nothing_depends_on_events_that_are_not_taken() {
-    let scene = Setup::new("untold").origin(Origin::Api).backends(1).build();
+    let scene = Setup::new("noevents").origin(Origin::Api).backends(1).build();
     scene.api().refuse("events", Some(403));
     scene.put(&service("bad").cluster_ip("10.96.0.66").external_ip("127.0.0.1").port(80, 8080).build());
     scene.put(&dual("web", 10).port(80, 8080).build());

@@ -1,7 +1,7 @@
 //! Malformed files in a folder of manifests: the log names each with file, field and reason, and everything else is
 //! served (S38).
 
-use harness::scene::{Family, PATIENCE, Scene, Setup, over_both, web, web_slice};
+use harness::scene::{Family, Scene, Setup, WAIT_LIMIT, over_both, web, web_slice};
 
 /// A Service named `bad` with this spec, in YAML's flow style.
 fn service(spec: &str) -> String {
@@ -135,7 +135,7 @@ fn s38_malformed_files_are_named_and_the_rest_is_served() {
     {
         let file = format!("zz-{number}.yaml");
         scene.folder().write(&file, &content);
-        let said = scene.waggle.wait_log(PATIENCE, |line| line.text.contains("WARN") && line.text.contains(&file));
+        let said = scene.waggle.wait_log(WAIT_LIMIT, |line| line.text.contains("WARN") && line.text.contains(&file));
         let said = said.unwrap();
         let text = |name: &str| said.field(name).and_then(|value| value.as_str()).unwrap_or_default();
         let is_placed =
@@ -165,7 +165,7 @@ fn s38_the_valid_documents_of_a_file_are_served_beside_the_invalid() {
     scene.folder().write("many.yaml", &format!("{}---\n# nothing\n---\n{bad}---\n{}", good(1), good(2)));
     scene.expect(Family::Ipv4.frontend(21), &["p1"]);
     scene.expect(Family::Ipv4.frontend(22), &["p1"]);
-    let said = scene.waggle.wait_log(PATIENCE, |line| line.text.contains("many.yaml")).unwrap();
+    let said = scene.waggle.wait_log(WAIT_LIMIT, |line| line.text.contains("many.yaml")).unwrap();
     assert!(said.text.contains("Service default/bad"), "{}", said.text);
 }
 
@@ -177,7 +177,7 @@ fn s38_a_file_that_breaks_leaves_its_last_good_content_in_force() {
     scene.folder().write("more.yaml", &format!("{more}\n---\n{}\n", slice(1)));
     scene.expect(Family::Ipv4.frontend(20), &["p1"]);
     scene.folder().write("more.yaml", "apiVersion: v1\nkind: [\n");
-    scene.waggle.wait_log(PATIENCE, |line| line.text.contains("its last good content stays in force")).unwrap();
+    scene.waggle.wait_log(WAIT_LIMIT, |line| line.text.contains("its last good content stays in force")).unwrap();
     scene.hold(Family::Ipv4.frontend(20), &["p1"]);
     scene.folder().write("more.yaml", &format!("{more}\n---\n{}\n", slice(2)));
     scene.expect(Family::Ipv4.frontend(20), &["p2"]);

@@ -4,14 +4,14 @@
 use harness::{
     lab::LogLine,
     objects::{Cluster as _, NAMESPACE, identity, lab_node, service, service_cidr, slice},
-    scene::{Family, Origin, PATIENCE, Scene, Setup, from_both_over_both, over_both, web, web_slice},
+    scene::{Family, Origin, Scene, Setup, WAIT_LIMIT, from_both_over_both, over_both, web, web_slice},
 };
 use serde_json::{Value, json};
 
 /// Waits for a warning with all of these words.
 fn warned(scene: &Scene, words: &[&str]) {
     let wanted = |line: &LogLine| is_about(line, words);
-    if let Err(error) = scene.waggle.wait_log(PATIENCE, wanted) {
+    if let Err(error) = scene.waggle.wait_log(WAIT_LIMIT, wanted) {
         panic!("no warning with {words:?}: {error}");
     }
 }
@@ -128,7 +128,7 @@ fn s6_malformed_objects_are_named_and_the_rest_is_served() {
         println!("{object}");
         let mark = scene.waggle.log().mark();
         scene.put(object);
-        scene.waggle.log().wait(mark, PATIENCE, |line| is_about(line, words)).unwrap();
+        scene.waggle.log().wait(mark, WAIT_LIMIT, |line| is_about(line, words)).unwrap();
         if object["kind"] != "Node" {
             let (kind, namespace, name) = identity(object);
             scene.objects.delete(&kind, if kind == "ServiceCIDR" { &namespace } else { NAMESPACE }, &name);

@@ -12,7 +12,7 @@ use std::{
 
 use harness::{
     lab::{LogLine, Source, Waggle, scratch},
-    scene::{Origin, PATIENCE, Scene, Setup, cluster_ips, dual, until},
+    scene::{Origin, Scene, Setup, WAIT_LIMIT, cluster_ips, dual, until},
 };
 use serde_json::Value;
 
@@ -148,6 +148,23 @@ fn field_s14_kubeadm_s_file_and_flags_are_enough_and_make_one_warning() {
 }
 
 #[test]
+fn field_s14_unknown_and_repeated_fields_are_in_the_same_warning_and_the_last_value_counts() {
+    let (scene, mut mount) = scene("oddfile");
+    let text = mount.text() + "metricsBindAddress: 127.0.0.1:10300\nudpIdleTimeout: 250ms\n";
+    mount.replace(&text);
+    let waggle = scene.node.waggle(&Source::Configuration(mount.file())).start().unwrap();
+    is_served(&scene);
+    let warnings = warnings(&waggle);
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    for (field, wanted) in
+        [("fields", "clusterCIDR"), ("unknown", "udpIdleTimeout"), ("repeated", "metricsBindAddress")]
+    {
+        assert_eq!(warnings[0].field(field).and_then(Value::as_str), Some(wanted), "{field}: {warnings:?}");
+    }
+    until("metrics at the last address", || listens(&scene, "127.0.0.1:10300"));
+}
+
+#[test]
 fn s31_an_agent_whose_file_asks_for_something_else_ends_and_the_data_plane_serves() {
     let (scene, mut mount) = scene("config");
     let text = mount.text();
@@ -155,17 +172,17 @@ fn s31_an_agent_whose_file_asks_for_something_else_ends_and_the_data_plane_serve
 
     mount.replace(&text.replace("bindAddress: 0.0.0.0", "bindAddress: eth0"));
     let refused = |line: &LogLine| line.text.contains("can't be used") && line.text.contains("bindAddress: ");
-    waggle.wait_log(PATIENCE, refused).unwrap();
+    waggle.wait_log(WAIT_LIMIT, refused).unwrap();
     // A setting that has no meaning here changes nothing.
     mount.replace(&text.replace("mode: \"\"", "mode: ipvs"));
-    waggle.wait_log(PATIENCE, |line| line.text.contains("can be used again")).unwrap();
+    waggle.wait_log(WAIT_LIMIT, |line| line.text.contains("can be used again")).unwrap();
     assert!(waggle.process().is_running());
     is_served(&scene);
 
     mount.replace(&text.replace("metricsBindAddress: \"\"", "metricsBindAddress: 127.0.0.1:10300"));
     // As kube-proxy does: a supervisor that restarts only what has failed restarts it, too.
-    assert_eq!(waggle.process().wait(PATIENCE).unwrap().code(), Some(1));
-    waggle.wait_log(PATIENCE, |line| line.text.contains("the configuration file has changed; a restart")).unwrap();
+    assert_eq!(waggle.process().wait(WAIT_LIMIT).unwrap().code(), Some(1));
+    waggle.wait_log(WAIT_LIMIT, |line| line.text.contains("the configuration file has changed; a restart")).unwrap();
     is_served(&scene);
     waggle.restart().unwrap();
     until("metrics at their new address", || listens(&scene, "127.0.0.1:10300"));
@@ -178,15 +195,15 @@ fn a_port_that_cannot_be_bound_ends_the_agent_only_if_the_file_says_so() {
     let _taken = scene.node.netns().inside(|| TcpListener::bind("127.0.0.1:10249")).unwrap().unwrap();
     let text = mount.text();
     let mut waggle = scene.node.waggle(&Source::Configuration(mount.file())).start().unwrap();
-    waggle.wait_log(PATIENCE, |line| line.text.contains("the metrics port is not served")).unwrap();
+    waggle.wait_log(WAIT_LIMIT, |line| line.text.contains("the metrics port is not served")).unwrap();
     assert!(waggle.process().is_running());
     mount.replace(&text.replace("bindAddressHardFail: false", "bindAddressHardFail: true"));
-    assert_eq!(waggle.process().wait(PATIENCE).unwrap().code(), Some(1));
+    assert_eq!(waggle.process().wait(WAIT_LIMIT).unwrap().code(), Some(1));
     drop(waggle);
 
     let mut waggle = scene.node.waggle(&Source::Configuration(mount.file())).start_unready().unwrap();
-    assert_eq!(waggle.process().wait(PATIENCE).unwrap().code(), Some(1));
-    waggle.wait_log(PATIENCE, |line| line.text.contains("bind the metrics port to 127.0.0.1:10249")).unwrap();
+    assert_eq!(waggle.process().wait(WAIT_LIMIT).unwrap().code(), Some(1));
+    waggle.wait_log(WAIT_LIMIT, |line| line.text.contains("bind the metrics port to 127.0.0.1:10249")).unwrap();
 }
 
 /// The agent's lines from its start, with a refused file, to its end.
@@ -197,10 +214,10 @@ fn life(name: &str, flags: &[&str]) -> Vec<LogLine> {
     let mut waggle = command.start_unready().unwrap();
     until("it listens", || listens(&scene, "127.0.0.1:10249"));
     mount.replace(&text.replace("bindAddress: 0.0.0.0", "bindAddress: eth0"));
-    waggle.wait_log(PATIENCE, |line| line.text.contains("can't be used")).unwrap();
+    waggle.wait_log(WAIT_LIMIT, |line| line.text.contains("can't be used")).unwrap();
     mount.replace(&text.replace("metricsBindAddress: \"\"", "metricsBindAddress: 127.0.0.1:10300"));
-    assert_eq!(waggle.process().wait(PATIENCE).unwrap().code(), Some(1));
-    waggle.wait_log(PATIENCE, |line| line.text.contains(END)).unwrap();
+    assert_eq!(waggle.process().wait(WAIT_LIMIT).unwrap().code(), Some(1));
+    waggle.wait_log(WAIT_LIMIT, |line| line.text.contains(END)).unwrap();
     waggle.log().since(0)
 }
 

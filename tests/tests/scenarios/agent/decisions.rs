@@ -8,7 +8,7 @@ use harness::{
     lab::{Client, Kind, LogLine, Mode},
     objects::{Cluster as _, lab_node, service, service_cidr, slice},
     scene::{
-        Family, Origin, PATIENCE, Scene, Setup, dual, expect, from_both_over_both, hold, over_both, web, web_slice,
+        Family, Origin, Scene, Setup, WAIT_LIMIT, dual, expect, from_both_over_both, hold, over_both, web, web_slice,
     },
 };
 use serde_json::{Value, json};
@@ -73,7 +73,7 @@ fn field_s02_a_udp_connect_to_an_unserved_port_succeeds_and_sending_fails() {
 }
 
 #[test]
-fn field_s03_a_service_cidr_over_nodes_and_pods_cuts_nobody_off() {
+fn field_s03_a_service_cidr_over_nodes_and_pods_cuts_off_none_of_them() {
     let scene = Setup::new("s03-wide").origin(Origin::Api).backends(3).start();
     let mut node = lab_node(&scene.node).build();
     node["spec"] = json!({"podCIDRs": ["10.244.1.0/24", "fd00:10:244:1::/64"]});
@@ -81,9 +81,9 @@ fn field_s03_a_service_cidr_over_nodes_and_pods_cuts_nobody_off() {
     over_both(|family| {
         put_web(&scene, family);
         let wide = if family == Family::Ipv4 { ["10.0.0.0/8", "192.168.0.0/16"] } else { ["fd00::/16", "fc00::/8"] };
-        let nobody = if family == Family::Ipv4 { "10.200.0.1:80" } else { "[fd00:aaaa::1]:80" };
+        let unused = if family == Family::Ipv4 { "10.200.0.1:80" } else { "[fd00:aaaa::1]:80" };
         scene.put(&service_cidr(&family.name("wide"), &wide));
-        scene.expect(nobody.parse::<SocketAddr>().unwrap(), &["EHOSTUNREACH"]);
+        scene.expect(unused.parse::<SocketAddr>().unwrap(), &["EHOSTUNREACH"]);
         // The endpoint is reached directly and through its Service.
         let direct = SocketAddr::new(family.of(scene.pod(1)), 8080);
         hold(&scene.from_node, direct, &["p1"]);
@@ -93,7 +93,7 @@ fn field_s03_a_service_cidr_over_nodes_and_pods_cuts_nobody_off() {
         let own = SocketAddr::new(family.of(&scene.node), 9999);
         let _server = scene.node.serve_at(&[own], Mode::Identity).unwrap();
         scene.hold(own, &["a"]);
-        scene.waggle.wait_log(PATIENCE, |line| line.text.contains("which keep their meaning")).unwrap();
+        scene.waggle.wait_log(WAIT_LIMIT, |line| line.text.contains("which keep their meaning")).unwrap();
     });
 }
 
@@ -106,13 +106,13 @@ fn field_s03_endpoints_are_not_cut_off_where_the_node_has_no_pod_cidrs() {
         // Only the endpoint tells that the second pod's address is real.
         let second = family.of(scene.pod(2));
         scene.node.netns().batch(&[format!("route replace {second} via {second} dev pod-p2 onlink")]).unwrap();
-        let (wide, nobody) = if family == Family::Ipv4 {
+        let (wide, unused) = if family == Family::Ipv4 {
             ("10.0.0.0/8", "10.244.1.200:80")
         } else {
             ("fd00::/16", "[fd00:10:244:1::c8]:80")
         };
         scene.put(&service_cidr(&family.name("wide"), &[wide]));
-        scene.expect(nobody.parse::<SocketAddr>().unwrap(), &["EHOSTUNREACH"]);
+        scene.expect(unused.parse::<SocketAddr>().unwrap(), &["EHOSTUNREACH"]);
         let direct = |number| SocketAddr::new(family.of(scene.pod(number)), 8080);
         let reach = |ways: [&str; 2]| {
             for (number, way) in (1..).zip(ways) {
@@ -139,13 +139,13 @@ fn field_s03_pods_here_that_are_no_endpoints_are_asked_and_answered() {
     let scene = Setup::new("s03-pods").origin(Origin::Api).backends(3).start();
     over_both(|family| {
         put_web(&scene, family);
-        let (wide, nobody, later, length) = if family == Family::Ipv4 {
+        let (wide, unused, later, length) = if family == Family::Ipv4 {
             ("10.0.0.0/8", "10.244.1.200:80", "10.244.1.99", 32)
         } else {
             ("fd00::/16", "[fd00:10:244:1::c8]:80", "fd00:10:244:1::99", 128)
         };
         scene.put(&service_cidr(&family.name("wide"), &[wide]));
-        scene.expect(nobody.parse::<SocketAddr>().unwrap(), &["EHOSTUNREACH"]);
+        scene.expect(unused.parse::<SocketAddr>().unwrap(), &["EHOSTUNREACH"]);
         // The client's own pod is no endpoint: a server's datagrams must come back to it.
         scene.hold(SocketAddr::new(family.of(scene.pod(1)), 8080), &["p1"]);
         scene.hold(SocketAddr::new(family.of(scene.pod(2)), 8080), &["p2"]);
@@ -208,7 +208,7 @@ fn field_s04_a_name_without_a_node_object_is_said_once() {
     scene.put(&slice("web").port(8080).endpoint("10.244.9.9").node("there").build());
     let waggle = scene.agent(&[]);
     let is_said = |line: &LogLine| line.message().contains("no Node object named a, and no endpoint is on this node");
-    waggle.wait_log(PATIENCE, is_said).unwrap();
+    waggle.wait_log(WAIT_LIMIT, is_said).unwrap();
     waggle.settle(|| scene.put(&dual("web", 10).port(81, 8080).build())).unwrap();
     assert_eq!(waggle.log().since(0).iter().filter(|line| is_said(line)).count(), 1);
 }
@@ -219,7 +219,7 @@ fn field_s08_a_cgroup_that_is_not_the_root_is_said() {
     // A lab's cgroup is a part of the machine's hierarchy.
     let line = scene
         .agent(&[])
-        .wait_log(PATIENCE, |line| line.message().contains("only processes in this cgroup are served"))
+        .wait_log(WAIT_LIMIT, |line| line.message().contains("only processes in this cgroup are served"))
         .unwrap();
     assert_eq!(line.field("cgroup").unwrap(), scene.node.cgroup().to_str().unwrap());
     assert!(line.text.contains("WARN"), "{}", line.text);
@@ -254,11 +254,11 @@ fn field_s07_masses_of_bad_objects_are_few_lines() {
             let lines = scene.waggle.log().since(0);
             lines.into_iter().filter(|line| line.text.contains("WARN") && line.text.contains(words)).collect()
         };
-        let line = scene.waggle.wait_log(PATIENCE, |line| line.message() == words).unwrap();
+        let line = scene.waggle.wait_log(WAIT_LIMIT, |line| line.message() == words).unwrap();
         let examples = line.field("examples").unwrap().as_str().unwrap();
         assert_eq!(examples.matches("Service default/bad-").count(), 3, "{}", line.text);
         let unreadable = if origin == Origin::Api { "skipped objects that can't be read" } else { words };
-        scene.waggle.wait_log(PATIENCE, |line| line.message() == unreadable).unwrap();
+        scene.waggle.wait_log(WAIT_LIMIT, |line| line.message() == unreadable).unwrap();
         let counts = lines("examples").iter().map(|line| line.field("count").unwrap().as_u64().unwrap()).sum::<u64>();
         assert_eq!(counts, 2 * u64::from(MASS));
         // Corrected one by one, they add no more lines.
@@ -277,7 +277,7 @@ fn field_s07_many_services_without_room_are_one_line() {
     });
     let waggle = scene.agent(&["--max-service-ports", "100"]);
     let errors = || waggle.log().since(0).iter().filter(|line| line.text.contains("ERROR")).count();
-    let line = waggle.wait_log(PATIENCE, |line| line.message().contains("degraded")).unwrap();
+    let line = waggle.wait_log(WAIT_LIMIT, |line| line.message().contains("degraded")).unwrap();
     assert_eq!(line.field("parts").unwrap(), 101, "number 0 names nothing: {}", line.text);
     assert!(line.text.contains("start waggle with a larger --max-service-ports"), "{}", line.text);
     // After two more tries there is still only one line.

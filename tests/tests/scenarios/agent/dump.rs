@@ -1,4 +1,4 @@
-//! docs/maps.md shows what the commands really print.
+//! docs/maps.md and docs/explain.md show what the commands really print.
 
 #![expect(clippy::unwrap_used, reason = "a scenario that can't go on fails")]
 
@@ -10,8 +10,10 @@ use std::{
 
 use harness::{
     lab::{Lab, find_program},
-    objects::ManifestDir,
+    objects::{ManifestDir, service, slice},
+    scene::{Setup, until},
 };
+use proxy_common::{MAPS, MapKind};
 use serde_json::{Value, json};
 
 /// Connections that are made before the maps are dumped.
@@ -26,6 +28,12 @@ fn stdout(command: &mut Command) -> String {
     let Output { status, stdout, stderr } = command.output().unwrap();
     assert!(status.success(), "{command:?}: {}", String::from_utf8_lossy(&stderr));
     String::from_utf8(stdout).unwrap()
+}
+
+/// The commands of the page that begin with `waggle explain`, each with the output that is shown.
+fn explanations(page: &str) -> impl Iterator<Item = (&str, &str)> {
+    let blocks = page.split("```\n# waggle explain ").skip(1);
+    blocks.map(|block| block.split_once("\n```").unwrap().0.split_once('\n').unwrap())
 }
 
 /// The block of the page that begins with the command whose first words are `prompt`, without that line.
@@ -99,4 +107,63 @@ fn maps_page_shows_what_the_commands_print() {
     let shown = transcript(&page, &format!("bpftool -j map dump pinned /sys/fs/bpf/waggle/default/{map}"));
     assert_eq!(alike(connection(&dump)), alike(parse(shown)));
     drop((open, servers, other));
+}
+
+#[test]
+fn every_command_that_waggle_bpftool_prints_dumps_something() {
+    let scene = Setup::new("dump-all").backends(1).start();
+    scene.put(&service("web").cluster_ip("10.96.0.10").port(80, 8080).build());
+    scene.put(&slice("web").port(8080).pod(scene.pod(1)).build());
+    until("the Service", || scene.from_pod.tcp("10.96.0.10:80").is_ok());
+    let (success, text) = scene.cli(&["bpftool"]);
+    assert!(success, "{text}");
+    let commands: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
+    let count = |start: &str| commands.iter().filter(|command| command.starts_with(start)).count();
+    // Socket storage can't be dumped.
+    let maps = MAPS.iter().filter(|map| map.kind != MapKind::SkStorage).count();
+    assert_eq!(count("bpftool map dump ") + count("bpftool -j map dump "), maps, "{text}");
+    assert!(text.lines().any(|line| line == "# Program connect4, attached by connect4"), "{text}");
+    assert_eq!(count("bpftool prog dump "), commands.len() - maps, "{text}");
+    for command in commands {
+        let dumped = stdout(Command::new("bash").args(["-o", "pipefail", "-c", command]));
+        let is_filtered = command.contains("| jq ");
+        assert!(is_filtered || !dumped.is_empty(), "{command}");
+    }
+    for (map, shown) in [("backends", "\"port\":"), ("slots", "\"value\":1"), ("node_addresses", "\"bytes\":")] {
+        let command = text.lines().find(|line| line.contains(&format!("/{map} | jq "))).unwrap();
+        let dumped = stdout(Command::new("bash").args(["-c", command]));
+        assert!(dumped.contains(shown), "{command}: {dumped}");
+    }
+}
+
+#[test]
+fn explain_page_shows_what_the_command_prints() {
+    let lab = Lab::new("explained").unwrap();
+    let node = lab.node("node-1").unwrap();
+    let pods = ["web-1", "web-2", "client"].map(|name| node.pod(name).unwrap());
+    let other = lab.node("node-2").unwrap().pod("web-3").unwrap();
+    let client = lab.client("ext").unwrap();
+    let folder = ManifestDir::new();
+    for file in ["node.yaml", "cluster-ip.yaml", "node-port.yaml", "no-endpoints.yaml"] {
+        folder.write(file, &repository(&format!("deploy/examples/{file}")));
+    }
+    let command = node.waggle(&folder.source()).allocating("10.96.0.0/16", folder.allocations());
+    let _waggle = command.args(["--device-mode", "auto"]).start().unwrap();
+    let page = repository("docs/explain.md");
+    let program = find_program("waggle", "WAGGLE_BIN").unwrap();
+    let instance = node.instance();
+    let print = |arguments: &str| {
+        let words = arguments.split(' ').chain(["--instance", instance.as_str()]);
+        stdout(Command::new(&program).arg("explain").args(words))
+    };
+    let shown: Vec<_> = explanations(&page).collect();
+    assert!(shown.len() >= 5, "{} explanations are shown", shown.len());
+    let printed = |arguments| node.netns().inside(|| print(arguments)).unwrap();
+    let wrong = shown.into_iter().map(|(arguments, expected)| (arguments, expected, printed(arguments)));
+    let wrong: Vec<String> = wrong
+        .filter(|(_, expected, printed)| printed.trim_end() != *expected)
+        .map(|(arguments, _, printed)| format!("# waggle explain {arguments}\n{printed}"))
+        .collect();
+    assert!(wrong.is_empty(), "the command prints:\n{}", wrong.join("\n"));
+    drop((pods, other, client));
 }

@@ -16,7 +16,7 @@ use bytemuck::Zeroable as _;
 use harness::{
     lab::{Dial, LogLine, Pod, Transport},
     objects::service,
-    scene::{Family, PATIENCE, Scene, Setup, cluster_ips, dual, from_outside_by, until},
+    scene::{Family, Scene, Setup, WAIT_LIMIT, cluster_ips, dual, from_outside_by, until},
 };
 use proxy_common::{Frontend, Service};
 use serde_json::Value;
@@ -54,7 +54,7 @@ fn fills_up(lab: &str, services: u8, room: usize, flag: &str, limit: &str) {
     scene.start();
     let served = || (1..=services).filter(|number| is_served(&scene, *number)).collect::<Vec<_>>();
     let named = |text: &str| text.contains(&format!("start waggle with a larger {flag}")) && text.contains("ERROR");
-    scene.waggle.wait_log(PATIENCE, |line| named(&line.text)).unwrap();
+    scene.waggle.wait_log(WAIT_LIMIT, |line| named(&line.text)).unwrap();
     let first = served();
     assert_eq!(first.len(), room, "{first:?}");
     for gone in first.into_iter().take(2) {
@@ -65,7 +65,7 @@ fn fills_up(lab: &str, services: u8, room: usize, flag: &str, limit: &str) {
         put(&scene, gone);
         // Again there is one Service too many: exactly as many as before are served.
         let again = scene.waggle.log().mark();
-        scene.waggle.log().wait(again, PATIENCE, |line| named(&line.text)).unwrap();
+        scene.waggle.log().wait(again, WAIT_LIMIT, |line| named(&line.text)).unwrap();
         assert_eq!(served().len(), room);
     }
     for number in 1..=services {
@@ -112,7 +112,7 @@ fn a_service_that_grows_too_big_keeps_what_it_had() {
     scene.start();
     let answer = |to: &SocketAddr| scene.from_pod.tally(to, 40).into_keys().collect::<Vec<_>>();
     put(&scene, &scene.pods.iter().collect::<Vec<_>>());
-    scene.waggle.wait_log(PATIENCE, |line| line.text.contains("--max-backends")).unwrap();
+    scene.waggle.wait_log(WAIT_LIMIT, |line| line.text.contains("--max-backends")).unwrap();
     let frontends = cluster_ips(10, 80);
     let mut sizes: Vec<_> = frontends.iter().map(|to| answer(to).len()).collect();
     sizes.sort_unstable();
@@ -122,35 +122,35 @@ fn a_service_that_grows_too_big_keeps_what_it_had() {
 }
 
 #[test]
-fn a_refused_service_that_goes_is_not_told_of_any_more() {
+fn a_refused_service_that_goes_is_no_longer_reported() {
     let ports = [1, 2, 3, 4].map(port);
     let scene = Setup::new("gone").backends(1).serving(&ports).args(["--max-slots", "3"]).start();
     (1..=3).for_each(|number| put(&scene, number));
     until("three are served", || (1..=3).all(|number| is_served(&scene, number)));
     put(&scene, 4);
-    scene.waggle.wait_log(PATIENCE, |line| line.text.contains("--max-slots") && line.text.contains("ERROR")).unwrap();
+    scene.waggle.wait_log(WAIT_LIMIT, |line| line.text.contains("--max-slots") && line.text.contains("ERROR")).unwrap();
     scene.remove(&name(4));
-    scene.waggle.wait_log(PATIENCE, |line| line.text.contains("no longer degraded")).unwrap();
+    scene.waggle.wait_log(WAIT_LIMIT, |line| line.text.contains("no longer degraded")).unwrap();
     assert!((1..=3).all(|number| is_served(&scene, number)));
 }
 
 #[test]
 fn what_was_refused_is_tried_again_without_an_event() {
     let scene = Setup::new("again").backends(1).serving(&[port(1)]).args(["--max-services", "4"]).start();
-    // Entries that are no Service's take all places, and the agent is not told when they go.
+    // Entries of no Service take all places, and nothing tells the agent when they go.
     let pin = MapData::from_pin(scene.waggle.pins().join("services")).unwrap();
     let mut services: HashMap<MapData, Frontend, Service> = Map::HashMap(pin).try_into().unwrap();
-    let nobodys = (1..=4).map(|port| Frontend { port, ..Frontend::zeroed() });
-    nobodys.clone().for_each(|entry| services.insert(entry, Service::zeroed(), 0).unwrap());
+    let unowned = (1..=4).map(|port| Frontend { port, ..Frontend::zeroed() });
+    unowned.clone().for_each(|entry| services.insert(entry, Service::zeroed(), 0).unwrap());
     put(&scene, 1);
     scene
         .waggle
-        .wait_log(PATIENCE, |line| line.text.contains("ERROR") && line.text.contains("--max-services"))
+        .wait_log(WAIT_LIMIT, |line| line.text.contains("ERROR") && line.text.contains("--max-services"))
         .unwrap();
     // By then the agent tries less often than it looks at its maps.
     sleep(Duration::from_secs(4));
     assert!(!is_served(&scene, 1));
-    nobodys.for_each(|entry| services.remove(&entry).unwrap());
+    unowned.for_each(|entry| services.remove(&entry).unwrap());
     until("it is served", || is_served(&scene, 1));
 }
 
@@ -174,15 +174,15 @@ fn s24_a_crowd_of_clients_without_room_is_said_once() {
         until("the Service", || dial(Ipv4Addr::new(10, 128, 0, 1)));
         assert!(crowd(2, room / 5).all(dial));
         // In this time the agent counts the clients more than once.
-        std::thread::sleep(PATIENCE);
+        std::thread::sleep(WAIT_LIMIT);
         let is_said = |line: &LogLine| line.text.contains("--max-affinity") && line.text.contains("WARN");
         let said = || outside.scene.waggle.log().since(0).iter().filter(|line| is_said(line)).count();
         assert_eq!(said(), 0, "a fifth");
         assert!(crowd(room / 5, room + 90).all(dial));
-        let line = outside.scene.waggle.wait_log(2 * PATIENCE, is_said).unwrap();
+        let line = outside.scene.waggle.wait_log(2 * WAIT_LIMIT, is_said).unwrap();
         assert!(line.field("clients").unwrap().as_u64().unwrap() >= u64::from(room) * 9 / 20, "{}", line.text);
         assert_eq!(line.field("room").unwrap(), room);
-        std::thread::sleep(PATIENCE);
+        std::thread::sleep(WAIT_LIMIT);
         assert_eq!(said(), 1);
     });
 }

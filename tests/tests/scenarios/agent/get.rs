@@ -3,17 +3,14 @@
 #![expect(clippy::unwrap_used, reason = "a step that fails fails the test")]
 
 use std::{
-    io::{BufRead as _, BufReader},
     net::SocketAddr,
-    process::{Command, Output, Stdio},
-    sync::mpsc::channel,
-    thread,
+    process::{Command, Output},
 };
 
 use harness::{
     lab::find_program,
     objects::service,
-    scene::{Family, Outside, PATIENCE, PORTS, Scene, Setup, expect, from_outside_by, until, web, web_slice},
+    scene::{Family, Outside, PORTS, Scene, Setup, expect, from_outside_by, web, web_slice},
 };
 use serde_json::{Value, json};
 
@@ -21,7 +18,7 @@ fn waggle() -> Command {
     Command::new(find_program("waggle", "WAGGLE_BIN").unwrap())
 }
 
-fn get_command(scene: &Scene, arguments: &str) -> Command {
+pub(super) fn get_command(scene: &Scene, arguments: &str) -> Command {
     let mut command = waggle();
     command.arg("get").args(arguments.split(' ')).args(["--instance", &scene.node.instance()]);
     command
@@ -51,7 +48,7 @@ fn number(scene: &Scene, arguments: &str, field: &str) -> u64 {
 }
 
 /// Serves `default/web` by pod 1, and has `default/shop` without backends.
-fn serve(scene: &Scene) {
+pub(super) fn serve(scene: &Scene) {
     scene.put(&web("web", [Family::Ipv4.cluster_ip(10)]).build());
     scene.put(&service("shop").cluster_ip("10.96.0.11").port(80, 80).build());
     scene.put(&web_slice("web", Family::Ipv4).pod(scene.pod(1)).build());
@@ -67,6 +64,7 @@ fn check_forms(scene: &Scene) {
     let column = table[0].find("ADDRESS").unwrap();
     assert!(table[1..].iter().all(|line| line[column..].starts_with("10.96.0.10:80 ")), "{table:?}");
     assert_eq!(lines("services web --no-headers").len(), 2);
+    assert_eq!(lines("svc/web service/shop -n default").len(), 4);
     assert!(lines("svc web -A -o wide")[0].ends_with("INTERNAL   EXTERNAL   INTERNAL BACKENDS   EXTERNAL BACKENDS"));
     let yaml: Vec<Value> = serde_saphyr::from_str(&printed(scene, "services web -o yaml")).unwrap();
     assert_eq!(yaml, rows(scene, "services web"));
@@ -74,7 +72,12 @@ fn check_forms(scene: &Scene) {
         let (code, out, _) = get(scene, kind);
         assert!(code == 0 && !out.contains('\x1b'), "{kind}: {out}");
     }
+    assert_eq!(
+        rows(scene, "services --field-selector port=udp"),
+        rows(scene, "services web --field-selector protocol=UDP")
+    );
     let pod = SocketAddr::new(Family::Ipv4.of(scene.pod(1)), PORTS[0]).to_string();
+    assert_eq!(rows(scene, &format!("endpoints --field-selector endpoint={pod}")), rows(scene, "endpoints/web"));
     let endpoints = rows(scene, "endpoints web");
     assert!(endpoints.iter().all(|row| row["endpoint"] == pod && row["lists"] == json!(["Cluster"])), "{endpoints:?}");
     assert_eq!(rows(scene, "endpoints shop")[0]["endpoint"], Value::Null);
@@ -93,6 +96,8 @@ fn check_absent(scene: &Scene) {
     assert_eq!(get(scene, "services -n kube-system"), (0, nothing(), none));
     assert_eq!(rows(scene, "services -n kube-system"), [] as [Value; 0]);
     assert_eq!(get(scene, "services -n a -A").0, 2, "it is either one namespace or all");
+    let (code, out, errors) = get(scene, "svc --field-selector colour=red");
+    assert!(code == 1 && out.is_empty() && errors.contains("give one of namespace, name, port"), "{errors}");
 }
 
 #[test]
@@ -141,6 +146,9 @@ fn check_flows(outside: &Outside, family: Family) {
     let left = flow["expiresSeconds"].as_u64().unwrap();
     assert!((86_000..=86_400).contains(&left), "established flows live a day: {left}");
 
+    let conditions = format!("state=established,client={},backend!=192.0.2.77", outside.address(family));
+    assert_eq!(rows(scene, &format!("flows web --field-selector {conditions}")).len(), 1);
+
     let sockets = rows(scene, "flows web");
     let is_inside = |row: &&Value| row["socket"].is_u64() && row["protocol"] == "TCP";
     let inside: Vec<_> = sockets.iter().filter(is_inside).collect();
@@ -182,32 +190,6 @@ fn get_flows_and_affinity_show_clients_with_and_without_the_agent() {
 }
 
 #[test]
-fn get_watch_prints_what_changes() {
-    let scene = Setup::new("get-watch").backends(1).start();
-    serve(&scene);
-    let mut watching = get_command(&scene, "services -n default --watch").stdout(Stdio::piped()).spawn().unwrap();
-    let (sender, lines) = channel();
-    let output = BufReader::new(watching.stdout.take().unwrap());
-    let reader =
-        thread::spawn(move || output.lines().map_while(Result::ok).for_each(|line| sender.send(line).unwrap()));
-    let next = || lines.recv_timeout(PATIENCE).unwrap();
-    let first: Vec<String> = (0..4).map(|_| next()).collect();
-    assert!(
-        first[0].starts_with("NAMESPACE ") && first[1].contains(" shop ") && first[3].contains(" web "),
-        "{first:?}"
-    );
-    scene.put(&service("new").cluster_ip("10.96.0.12").port(80, 80).build());
-    let line = next();
-    assert!(line.contains(" new ") && line.contains("none: rejects"), "{line}");
-    assert_eq!(line.find("10.96.0.12"), first[1].find("10.96.0.11"), "columns stay");
-    watching.kill().unwrap();
-    watching.wait().unwrap();
-    reader.join().unwrap();
-    assert_eq!(lines.try_iter().count(), 0, "what has not changed is not printed again");
-    until("the Service is in force", || get(&scene, "services new").0 == 0);
-}
-
-#[test]
 fn completion_completes_in_bash() {
     let program = find_program("waggle", "WAGGLE_BIN").unwrap();
     let complete = |words: &str, current: &str| {
@@ -224,6 +206,7 @@ fn completion_completes_in_bash() {
     assert_eq!(complete("waggle", "comp"), "completion");
     assert_eq!(complete("waggle get", "fl"), "flows");
     assert_eq!(complete("waggle get flows", "--no-h"), "--no-headers");
+    assert_eq!(complete("waggle get flows", "--output-w"), "--output-watch-events");
     assert_eq!(complete("waggle get services --output", "y"), "yaml");
     for shell in ["zsh", "fish"] {
         let output = waggle().args(["completion", shell]).output().unwrap();

@@ -11,7 +11,7 @@ use aya::maps::MapInfo;
 use harness::{
     lab::{Dial, LogLine, START, Transport},
     objects::{service, slice},
-    scene::{Family, Origin, PATIENCE, Scene, Setup, from_outside_by, until},
+    scene::{Family, Origin, Scene, Setup, WAIT_LIMIT, from_outside_by, until},
 };
 
 /// More Services than SERVICES has room for at first; each has two entries.
@@ -125,7 +125,7 @@ fn a_map_that_may_not_grow_further_is_mentioned_once() {
     let scene = Setup::new("limit").backends(1).args(["--max-services", "40"]).start();
     put_services(&scene, 0..18);
     let is_said = |line: &LogLine| line.text.contains("WARN") && line.text.contains("--max-services");
-    let line = scene.waggle.wait_log(PATIENCE, is_said).unwrap();
+    let line = scene.waggle.wait_log(WAIT_LIMIT, is_said).unwrap();
     assert_eq!((line.field("map").unwrap(), line.field("limit").unwrap()), (&"SERVICES".into(), &40.into()));
     std::thread::sleep(3 * Duration::from_secs(1));
     assert_eq!(scene.waggle.log().since(0).iter().filter(|line| is_said(line)).count(), 1);

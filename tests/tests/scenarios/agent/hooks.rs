@@ -95,7 +95,7 @@ fn s22_s32_a_node_whose_socket_hook_stays_without_its_program_is_unhealthy() {
     scene.put(&balanced.spec("healthCheckNodePort", CHECK).build());
     scene.endpoints("balanced", |slice| slice.port(8080), &[scene.pod(1)]);
     let check = || page(&scene, "127.0.0.1", CHECK, "/").unwrap_or_default();
-    until("load balancers are told of the backend", || check().0 == 200);
+    until("load balancers learn of the backend", || check().0 == 200);
     assert!(health(&scene, "/healthz").0 == 200 && is_missing(&scene, 0.0));
     let hook = "getpeername4";
     let program = detach(&scene.waggle, hook);
@@ -112,8 +112,8 @@ fn s22_s32_a_node_whose_socket_hook_stays_without_its_program_is_unhealthy() {
     let (_, body) = health(&scene, "/healthz");
     assert!(body.contains("hook getpeername4 of the cgroup") && body.contains("attach getpeername4 to"), "{body}");
     arrives(&scene, "HooksMissing", "Node", scene.node.name(), "hook getpeername4 of the cgroup");
-    let told = lines(&scene.waggle, hook);
-    assert!(told.len() == 1 && told[0].field("level") == Some(&json!("ERROR")), "once: {told:?}");
+    let logged = lines(&scene.waggle, hook);
+    assert!(logged.len() == 1 && logged[0].field("level") == Some(&json!("ERROR")), "once: {logged:?}");
 
     bpftool(&format!("cgroup detach {cgroup} {hook} id {program}"));
     until("healthy", || health(&scene, "/healthz").0 == 200 && check().0 == 200);

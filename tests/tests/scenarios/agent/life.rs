@@ -14,7 +14,7 @@ use std::{
 use harness::{
     lab::{Dial, Kind, TIMEOUT, Transport, Waggle, find_program},
     objects::SliceBuilder,
-    scene::{PATIENCE, SERVICE_CIDRS, Scene, Setup, cluster_ips, dual, until},
+    scene::{SERVICE_CIDRS, Scene, Setup, WAIT_LIMIT, cluster_ips, dual, until},
 };
 
 /// Ports with session affinity. With both families there are 16 choices among four backends, which are hardly ever
@@ -82,10 +82,10 @@ fn s31_a_second_agent_on_the_instance_is_refused() {
     let scene = scene("second");
     let _waggle = scene.agent(&[]);
     let mut second = scene.command(&[]).start_unready().unwrap();
-    assert!(!second.process().wait(PATIENCE).unwrap().success());
+    assert!(!second.process().wait(WAIT_LIMIT).unwrap().success());
     let refusal = format!("another waggle runs instance \"{}\"", scene.node.instance());
     let plain = |text: &str| text.replace('\\', "");
-    second.wait_log(PATIENCE, |line| plain(&line.text).contains(&refusal)).unwrap();
+    second.wait_log(WAIT_LIMIT, |line| plain(&line.text).contains(&refusal)).unwrap();
     // Dropping it would remove the first agent's pins.
     assert!(is_served(&scene));
     std::mem::forget(second);
@@ -156,7 +156,7 @@ fn s31_what_changed_meanwhile_is_applied_and_leftovers_go() {
     let members = scene.dump("members");
     assert_eq!(members.len(), 4, "web's UDP port and shares: {members:?}");
     for socket in &connected {
-        until("a socket whose backend left meanwhile is told", || {
+        until("a socket whose backend left meanwhile is aborted", || {
             socket.receive(Duration::from_millis(200)).is_err_and(|failure| failure.errno == "ECONNABORTED")
         });
     }
@@ -172,7 +172,7 @@ fn s31_maps_of_another_size_or_layout_are_rebuilt() {
     first.kill().unwrap();
     let mut second = scene.agent(&["--max-services", "100", "--max-slots", "2000", "--max-backends", "300"]);
     let rebuilt = |line: &harness::lab::LogLine| line.text.contains("rebuilding");
-    second.wait_log(PATIENCE, rebuilt).unwrap();
+    second.wait_log(WAIT_LIMIT, rebuilt).unwrap();
     assert!(is_served(&scene));
     second.kill().unwrap();
 
@@ -183,7 +183,7 @@ fn s31_maps_of_another_size_or_layout_are_rebuilt() {
     assert!(is_served(&scene), "the data plane does not care");
     let mark = second.log().mark();
     second.restart().unwrap();
-    second.log().wait(mark, PATIENCE, rebuilt).unwrap();
+    second.log().wait(mark, WAIT_LIMIT, rebuilt).unwrap();
     assert!(is_served(&scene));
     assert_eq!(scene.get("services").as_array().unwrap().len(), 20);
 }
@@ -212,10 +212,10 @@ fn s31_only_cleanup_removes_the_data_plane() {
 }
 
 #[test]
-fn s31_a_cgroup_made_anew_is_served_again() {
-    let scene = scene("anew");
-    let cgroup = scene.lab.cgroup().join("anew");
-    let instance = format!("{}-anew", scene.node.instance());
+fn s31_a_recreated_cgroup_is_served_again() {
+    let scene = scene("recreated");
+    let cgroup = scene.lab.cgroup().join("recreated");
+    let instance = format!("{}-recreated", scene.node.instance());
     let mut processes = Vec::new();
     for round in 0..2 {
         fs::create_dir(&cgroup).unwrap();

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use harness::{
     lab::{Dial, Transport, eventually},
-    scene::{Family, Origin, PATIENCE, Scene, Setup, over_both, web, web_slice},
+    scene::{Family, Origin, Scene, Setup, WAIT_LIMIT, over_both, web, web_slice},
 };
 use serde_json::Value;
 
@@ -44,7 +44,7 @@ fn s30_nothing_is_programmed_before_every_kind_has_been_listed() {
         scene.api().hold(held, true);
         let waggle = scene.command(&[]).start_unready().unwrap();
         let others = |plural: &&str| *plural != held;
-        let listed = scene.api().wait_for(PATIENCE, |requests| {
+        let listed = scene.api().wait_for(WAIT_LIMIT, |requests| {
             let is_answered = |plural| requests.iter().any(|request| request.is_for(plural) && request.code == 200);
             kinds.into_iter().filter(others).all(is_answered)
                 && requests.iter().any(|request| request.is_for(held) && request.code == 0)
@@ -63,7 +63,7 @@ fn s30_an_agent_without_api_server_waits_for_it() {
     scene.api().stop().unwrap();
     let waggle = scene.command(&[]).start_unready().unwrap();
     // The agent logs this once, and keeps running.
-    waggle.wait_log(PATIENCE, |line| line.text.contains("refused")).unwrap();
+    waggle.wait_log(WAIT_LIMIT, |line| line.text.contains("refused")).unwrap();
     assert!(!eventually(NEVER, || !is_unserved(&scene)));
     scene.api().listen().unwrap();
     waggle.wait_programmed(0).unwrap();
@@ -94,7 +94,7 @@ fn s30_a_restart_without_api_server_keeps_what_is_served() {
     first.kill().unwrap();
     scene.api().stop().unwrap();
     let second = scene.command(&[]).start_unready().unwrap();
-    second.wait_log(PATIENCE, |line| line.text.contains("refused")).unwrap();
+    second.wait_log(WAIT_LIMIT, |line| line.text.contains("refused")).unwrap();
     over_both(|family| scene.hold(family.frontend(10), &["p1"]));
     scene.api().listen().unwrap();
     second.wait_programmed(0).unwrap();

@@ -7,7 +7,7 @@ use std::{collections::BTreeSet, net::SocketAddr, time::Duration};
 use harness::{
     lab::{Dial, Transport, eventually},
     objects::{ServiceBuilder, SliceBuilder, service},
-    scene::{PATIENCE, Scene, Setup, cluster_ips, dual, slices, until},
+    scene::{Scene, Setup, WAIT_LIMIT, cluster_ips, dual, slices, until},
 };
 use serde_json::{Value, json};
 
@@ -74,7 +74,7 @@ impl Targets {
         let answers = |to: &Target| self.answers(*to, wanted.contains(to));
         let answering = || -> BTreeSet<Target> { self.seen.iter().copied().filter(answers).collect() };
         let mut last = BTreeSet::new();
-        let seen = eventually(PATIENCE, || {
+        let seen = eventually(WAIT_LIMIT, || {
             last = answering();
             last == *wanted
         });

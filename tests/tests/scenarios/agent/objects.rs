@@ -160,9 +160,9 @@ fn s3_slices_that_are_not_for_the_proxy_are_ignored() {
             scene.put(&web_slice("web", family).name(&format!("web-{n}")).pod(scene.pod(1)).build());
             let headless = web_slice("web", family).name(&format!("headless-{n}")).pod(scene.pod(2));
             scene.put(&headless.label("service.kubernetes.io/headless", "").build());
-            let mut nobody = web_slice("web", family).name(&format!("nobody-{n}")).pod(scene.pod(3)).build();
-            nobody["metadata"]["labels"] = json!({});
-            scene.put(&nobody);
+            let mut unlabelled = web_slice("web", family).name(&format!("unlabelled-{n}")).pod(scene.pod(3)).build();
+            unlabelled["metadata"]["labels"] = json!({});
+            scene.put(&unlabelled);
             let names =
                 slice("web").name(&format!("names-{n}")).address_type("FQDN").named_port("tcp", "TCP", PORTS[0]);
             scene.put(&names.endpoint_with(json!({"addresses": ["p3.example.com"]})).build());

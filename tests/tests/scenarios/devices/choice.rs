@@ -16,8 +16,8 @@ fn native_xdp_serves_the_nodes_device_and_leaves_pods_alone() {
     let attached = attached(&scene);
     assert_eq!(attached["xdp"].as_array().unwrap().len(), 1, "{attached}");
     assert_eq!((&attached["xdp"][0]["mode"], &attached["xdp"][0]["id"]), (&json!("driver"), &programs["xdp"].0));
-    let (index, told) = flags(&scene).into_iter().next().unwrap();
-    assert_eq!((Some(index), told & 1), (row["index"].as_u64(), 1), "others may redirect to it");
+    let (index, bits) = flags(&scene).into_iter().next().unwrap();
+    assert_eq!((Some(index), bits & 1), (row["index"].as_u64(), 1), "others may redirect to it");
     assert_eq!(flags(&scene).len(), 1);
 }
 
@@ -136,7 +136,7 @@ fn another_xdp_program_is_named_and_left_alone() {
     ip(&scene, &["link add busy type veth peer name ysub"]);
     output(&scene, &format!("bpftool net attach xdp id {id} dev busy"));
     ip(&scene, &["address add 198.51.100.1/24 dev busy"]);
-    let line = waggle.wait_log(PATIENCE, is_about("busy")).unwrap();
+    let line = waggle.wait_log(WAIT_LIMIT, is_about("busy")).unwrap();
     assert!(line.message().contains("not served"), "{line:?}");
     expect(&scene, &[("eth0", "xdp")]);
     let reason = line.field("reason").unwrap().as_str().unwrap();
@@ -152,7 +152,7 @@ fn an_explicit_mode_that_is_refused_serves_nothing_instead() {
     ip(&scene, &["link add br1 type bridge", "address add 198.51.100.1/24 dev br1"]);
     let waggle = scene.agent(&["--device-mode", "xdp"]);
     expect(&scene, &[("eth0", "xdp")]);
-    let line = waggle.wait_log(PATIENCE, is_about("br1")).unwrap();
+    let line = waggle.wait_log(WAIT_LIMIT, is_about("br1")).unwrap();
     assert!(line.message().contains("not served") && line.field("level").is_some_and(|level| level == "ERROR"));
 }
 
@@ -161,8 +161,8 @@ fn a_named_device_is_waited_for_and_others_are_skipped() {
     let scene = Setup::new("dev-named").build();
     let waggle = scene.agent(&["--devices", "eth0,soon,lo"]);
     expect(&scene, &[("eth0", "tc")]);
-    assert!(waggle.wait_log(PATIENCE, is_about("soon")).unwrap().message().contains("does not exist"));
-    assert!(waggle.wait_log(PATIENCE, is_about("lo")).unwrap().message().contains("neither Ethernet frames"));
+    assert!(waggle.wait_log(WAIT_LIMIT, is_about("soon")).unwrap().message().contains("does not exist"));
+    assert!(waggle.wait_log(WAIT_LIMIT, is_about("lo")).unwrap().message().contains("neither Ethernet frames"));
     ip(&scene, &["link add soon type veth peer name noos"]);
     expect(&scene, &[("eth0", "tc"), ("soon", "tc")]);
     let said = waggle.log().since(0).into_iter().filter(|line| line.message().contains("does not exist")).count();
@@ -185,12 +185,12 @@ fn s17_pod_interfaces_get_tc_and_are_marked() {
 }
 
 #[test]
-fn forwarding_that_is_off_is_told() {
+fn forwarding_that_is_off_is_logged() {
     let scene = Setup::new("dev-fwd").build();
     output(&scene, "sysctl -w net.ipv4.ip_forward=0");
     let waggle = scene.agent(&["--device-mode", "auto"]);
-    let told =
+    let is_logged =
         |name: &str| waggle.log().since(0).iter().any(|line| line.message().contains(&format!("sysctl -w {name}=1")));
-    assert!(told("net.ipv4.ip_forward"));
-    assert!(!told("net.ipv6.conf.all.forwarding"));
+    assert!(is_logged("net.ipv4.ip_forward"));
+    assert!(!is_logged("net.ipv6.conf.all.forwarding"));
 }

@@ -3,32 +3,32 @@
 use super::*;
 
 #[test]
-fn a_device_made_anew_with_its_old_index_is_served_again() {
-    let add = "link add anew index 77 address 02:00:00:00:00:77 type veth peer name wena";
-    let address = "address add 198.51.100.1/24 dev anew";
+fn a_recreated_device_with_its_old_index_is_served_again() {
+    let add = "link add again index 77 address 02:00:00:00:00:77 type veth peer name niaga";
+    let address = "address add 198.51.100.1/24 dev again";
     for (flags, count) in [(["--device-mode", "xdp"], 3), (["--device-mode", "tc"], 2)] {
-        let scene = Setup::new("dev-anew").build();
+        let scene = Setup::new("dev-again").build();
         let _waggle = scene.agent(&flags);
         ip(&scene, &[add, address]);
         // For a moment the device has no row.
         let links = || {
-            let links = rows(&scene).get("anew").map(programs).into_iter().flatten();
+            let links = rows(&scene).get("again").map(programs).into_iter().flatten();
             links.map(|(_, (_, link))| link).collect::<Vec<_>>()
         };
         until("links", || links().len() == count);
         let before = links();
-        ip(&scene, &["link del anew", add, address]);
+        ip(&scene, &["link del again", add, address]);
         until("new links", || {
             let now = links();
             now.len() == count && now.iter().all(|link| !before.contains(link))
         });
     }
-    let scene = Setup::new("dev-anew").build();
+    let scene = Setup::new("dev-again").build();
     let _waggle = scene.agent(&["--device-mode", "tc", "--tc-attach", "clsact"]);
     ip(&scene, &[add, address]);
     let has_filters = || attached(&scene)["tc"].as_array().unwrap().len() == 4;
     until("filters on both devices", has_filters);
-    ip(&scene, &["link del anew", add, address]);
+    ip(&scene, &["link del again", add, address]);
     until("filters on the new device, too", has_filters);
 }
 

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a step that fails fails the test")]
 
 mod choice;
+mod full;
 mod life;
 mod lost;
 mod refused;
@@ -13,7 +14,7 @@ use std::collections::BTreeMap;
 use harness::{
     lab::{LogLine, START, Waggle},
     objects::service,
-    scene::{self, PATIENCE, Scene, Setup, is_about, until},
+    scene::{self, Scene, Setup, WAIT_LIMIT, is_about, until},
 };
 use serde_json::{Value, json};
 

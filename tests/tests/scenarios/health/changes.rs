@@ -4,7 +4,7 @@ use std::fs;
 
 use harness::{
     lab::{LogLine, Netns},
-    scene::{PATIENCE, Setup, dual, until},
+    scene::{Setup, WAIT_LIMIT, dual, until},
 };
 
 use super::{PORT, ask, asked_at, balanced, expect, nodes, put};
@@ -34,8 +34,8 @@ fn n03_what_the_data_plane_refuses_is_unhealthy_with_the_true_count() {
     let waggle = scene.agent(&["--max-backends", "4"]);
     scene.put(&asked_at(balanced("web", 10), PORT));
     put(&scene, "web", &[&a], |slice| slice);
-    let is_told = |line: &LogLine| line.text.contains("--max-backends");
-    waggle.log().wait(0, PATIENCE, is_told).unwrap();
+    let is_error = |line: &LogLine| line.text.contains("--max-backends");
+    waggle.log().wait(0, WAIT_LIMIT, is_error).unwrap();
     let says = |code: u16, healthy: bool| {
         ask(client.netns(), nodes(&scene, PORT)[0]).is_ok_and(|(status, weight, body)| {
             (status, weight.as_str()) == (code, "1") && body["serviceProxyHealthy"] == healthy
@@ -65,7 +65,7 @@ fn n03_before_all_is_in_force_a_node_says_503_with_the_true_count() {
         assert_eq!((code, weight.as_str()), (503, "2"), "the verifier takes longer than the lists");
         assert_eq!((&body["localEndpoints"], &body["serviceProxyHealthy"]), (&2.into(), &false.into()));
         let is_serving = |line: &LogLine| line.message() == "serving";
-        waggle.log().wait(0, PATIENCE, is_serving).unwrap();
+        waggle.log().wait(0, WAIT_LIMIT, is_serving).unwrap();
         waggle.kill().unwrap();
         // Dropping it would remove the pins.
         std::mem::forget(waggle);

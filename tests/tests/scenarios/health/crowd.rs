@@ -87,7 +87,7 @@ impl CrowdedPort {
 }
 
 #[test]
-fn n08_who_asks_slowly_or_often_keeps_nobody_from_an_answer() {
+fn n08_slow_or_frequent_clients_keep_no_other_from_an_answer() {
     let crowded = CrowdedPort::new("health-slow");
     let CrowdedPort { client, scene, .. } = &crowded;
     // More clients than are served at the same time, and they send nothing.
@@ -103,7 +103,7 @@ fn n08_who_asks_slowly_or_often_keeps_nobody_from_an_answer() {
 }
 
 #[test]
-fn n08_a_crowd_that_says_nothing_keeps_nobody_from_an_answer() {
+fn n08_many_silent_clients_keep_no_other_from_an_answer() {
     let crowded = CrowdedPort::new("health-mob");
     let CrowdedPort { client, crowd, .. } = &crowded;
     let (to, is_over, arrivals) = (crowded.address(), AtomicBool::new(false), AtomicUsize::new(0));

@@ -130,7 +130,7 @@ fn n08_clients_that_send_nothing_too_slowly_or_too_much_keep_no_probe_from_its_r
             write!(stream, "GET /livez HTTP/1.1\r\nHost: node\r\nX: {}\r\n\r\n", "x".repeat(1 << 20))?;
             receive_text(stream).map(|(code, ..)| code)
         };
-        // It may be told so, or cut off while it sends.
+        // It may get a response, or a reset while it sends.
         let code = scene.node.netns().inside(large).expect("enter the node");
         assert!(code.as_ref().map_or(true, |code| *code == 431), "{code:?}");
     }

@@ -256,14 +256,14 @@ fn configuration_in_force_has_kube_proxys_names_and_no_secret() {
     let configuration = || page(&scene, "127.0.0.1", METRICS, "/configz").ok();
     until("it is served", || configuration().is_some());
     let (code, text) = configuration().expect("a page");
-    let told: Value = serde_json::from_str(&text).expect("JSON");
-    let kube_proxys = &told["kubeproxy.config.k8s.io"];
+    let served: Value = serde_json::from_str(&text).expect("JSON");
+    let kube_proxys = &served["kubeproxy.config.k8s.io"];
     assert_eq!((code, &kube_proxys["kind"]), (200, &json!("KubeProxyConfiguration")));
     assert_eq!(kube_proxys["conntrack"]["tcpEstablishedTimeout"], "1h0m0s");
     assert_eq!(kube_proxys["hostnameOverride"], scene.node.name());
     assert_eq!(kube_proxys["metricsBindAddress"], "127.0.0.1:10249");
     assert_eq!(kube_proxys["nodePortAddresses"], json!(["primary"]));
-    assert_eq!(told["waggle"]["metrics"]["services"], 7);
+    assert_eq!(served["waggle"]["metrics"]["services"], 7);
 }
 
 #[test]

@@ -17,7 +17,7 @@ use std::{
 use harness::{
     lab::{LogLine, Netns, Pod},
     objects::{ServiceBuilder, SliceBuilder},
-    scene::{PATIENCE, Scene, Setup, dual, slices, until},
+    scene::{Scene, Setup, WAIT_LIMIT, dual, slices, until},
 };
 use serde_json::{Value, json};
 
@@ -146,13 +146,13 @@ fn n07_a_port_that_others_have_is_said_and_taken_when_it_is_free() {
     scene.put(&asked_at(balanced("web", 10), PORT));
     put(&scene, "web", &[&a], |slice| slice);
     let waggle = scene.agent(&[]);
-    let told = |line: &LogLine| line.message().starts_with("healthCheckNodePort is not answered");
-    let line = waggle.log().wait(0, PATIENCE, told).unwrap();
+    let is_warning = |line: &LogLine| line.message().starts_with("healthCheckNodePort is not answered");
+    let line = waggle.log().wait(0, WAIT_LIMIT, is_warning).unwrap();
     let field = |name: &str| line.field(name).cloned().unwrap_or_default();
     assert_eq!((field("service"), field("port")), (json!("default/web"), json!(PORT)));
     drop(busy);
     expect(&scene, client.netns(), 1);
-    assert_eq!(waggle.log().since(0).iter().filter(|line| told(line)).count(), 1);
+    assert_eq!(waggle.log().since(0).iter().filter(|line| is_warning(line)).count(), 1);
 }
 
 #[test]

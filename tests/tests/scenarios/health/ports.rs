@@ -8,7 +8,7 @@ use std::{
 use harness::{
     lab::LogLine,
     objects::{Cluster, lab_node, service_cidr},
-    scene::{Origin, PATIENCE, SERVICE_CIDRS, Scene, Setup, dual, slices, until},
+    scene::{Origin, SERVICE_CIDRS, Scene, Setup, WAIT_LIMIT, dual, slices, until},
 };
 use serde_json::{Value, json};
 
@@ -73,8 +73,8 @@ fn field_s15_ports_of_a_kube_proxy_are_taken_when_it_goes() {
     let hold = |port| scene.node.netns().inside(|| TcpListener::bind(("::", port))).unwrap().unwrap();
     let busy = [HEALTH, METRICS].map(hold);
     let waggle = scene.agent(&[]);
-    let told = |line: &LogLine| line.message().starts_with("the health and metrics ports are not served");
-    let line = waggle.log().wait(0, PATIENCE, told).unwrap();
+    let is_warning = |line: &LogLine| line.message().starts_with("the health and metrics ports are not served");
+    let line = waggle.log().wait(0, WAIT_LIMIT, is_warning).unwrap();
     let taken = line.field("addresses").and_then(Value::as_str).unwrap_or_default();
     assert!(taken.contains("[::]:10256: ") && taken.contains("127.0.0.1:10249: "), "{taken}");
     drop(busy);
@@ -86,8 +86,8 @@ fn field_s15_ports_of_a_kube_proxy_are_taken_when_it_goes() {
 }
 
 #[test]
-fn n09_the_ports_are_where_they_are_told_to_be() {
-    let scene = Setup::new("hz-told").build();
+fn n09_the_ports_are_where_the_flags_say() {
+    let scene = Setup::new("hz-flags").build();
     let _agent = scene.agent(&["--healthz-bind-address", "127.0.0.1:9000", "--metrics-bind-address", "0"]);
     until("served", || page(&scene, "127.0.0.1", 9000, "/livez").is_ok_and(|(code, _)| code == 200));
     assert!(page(&scene, "[::1]", 9000, "/livez").is_err());
@@ -99,8 +99,8 @@ fn n09_the_ports_are_where_they_are_told_to_be() {
 #[test]
 fn n09_the_unspecified_ipv4_address_is_every_address_of_both_families() {
     let scene = Setup::new("hz-any").build();
-    let told = ["--healthz-bind-address", "0.0.0.0:9000", "--metrics-bind-address", "0.0.0.0"];
-    let _agent = scene.agent(&told);
+    let flags = ["--healthz-bind-address", "0.0.0.0:9000", "--metrics-bind-address", "0.0.0.0"];
+    let _agent = scene.agent(&flags);
     let [v4, v6] = scene.node.addresses();
     for address in ["127.0.0.1", "[::1]", &v4.to_string(), &format!("[{v6}]")] {
         for port in [9000, METRICS] {

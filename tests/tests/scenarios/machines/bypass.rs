@@ -8,7 +8,7 @@ use std::{
 
 use harness::{
     lab::{Dial, Host, Transport},
-    scene::{Family, PATIENCE, PORTS, TRANSPORTS, expect, from_outside_over_both, until, web_slice},
+    scene::{Family, PORTS, TRANSPORTS, WAIT_LIMIT, expect, from_outside_over_both, until, web_slice},
 };
 
 use super::*;
@@ -39,7 +39,7 @@ fn w09_a_local_policy_keeps_the_clients_address_and_says_what_is_lost() {
         let (own, client) = (family.of(&pod), family.of(&outside.host));
         let answer = format!("{own}.{} > {client}.", PORTS[0]);
         assert!(packets.iter().any(|line| line.contains(&answer) && line.contains("Flags [S.]")), "{packets:#?}");
-        outside.scene.waggle.wait_log(PATIENCE, |line| tells_of(line, own)).unwrap();
+        outside.scene.waggle.wait_log(WAIT_LIMIT, |line| tells_of(line, own)).unwrap();
         // Sockets on the node get the Cluster list: they lose nothing.
         expect(&outside.scene.from_pod, to, &[pod.name()]);
         // With another backend that is behind the node, only the pod's own share is lost.
@@ -73,7 +73,7 @@ fn w09_a_pod_that_answers_past_its_node_is_sent_the_nodes_address() {
                 assert_eq!(seen(outside, transport, to), node, "{transport:?} to {to}");
             }
         }
-        waggle.wait_log(PATIENCE, |line| tells_of(line, family.of(&pod))).unwrap();
+        waggle.wait_log(WAIT_LIMIT, |line| tells_of(line, family.of(&pod))).unwrap();
 
         // A pod that is behind the node still sees its clients' addresses.
         outside.serve_by(family, &[outside.scene.pod(1)]);
@@ -85,7 +85,7 @@ fn w09_a_pod_that_answers_past_its_node_is_sent_the_nodes_address() {
         let to_pod = |device: &str| format!("route replace {address}/{bits} dev {device}");
         let via = |device: &str| ip(outside.scene.node.netns(), &[&to_pod(device)]);
         via("eth0");
-        waggle.wait_log(PATIENCE, |line| tells_of(line, address)).unwrap();
+        waggle.wait_log(WAIT_LIMIT, |line| tells_of(line, address)).unwrap();
         via("pod-p1");
         until("the pod is behind the node again", || {
             let reply = outside.client.dial(&Dial::new(Transport::Tcp, outside.node_port(family)));

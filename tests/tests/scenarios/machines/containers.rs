@@ -7,7 +7,7 @@ use harness::{
     lab::{Node, TIMEOUT, Transport, Waggle},
     objects::lab_node,
     scene::{
-        Family, NODE_PORT, Outside, PATIENCE, SERVICE_CIDRS, Setup, expect, expect_by, from_outside, from_outside_by,
+        Family, NODE_PORT, Outside, SERVICE_CIDRS, Setup, WAIT_LIMIT, expect, expect_by, from_outside, from_outside_by,
         over_both, until,
     },
 };
@@ -58,7 +58,7 @@ fn transfers_much(outside: &Outside, family: Family) {
 #[test]
 fn w04_nodes_joined_by_veths_serve_by_default_flags() {
     from_outside_by("auto", Setup::new("kind").args(["--devices", "auto"]), |outside| {
-        let line = outside.scene.waggle.wait_log(PATIENCE, is_about("eth0")).unwrap();
+        let line = outside.scene.waggle.wait_log(WAIT_LIMIT, is_about("eth0")).unwrap();
         assert!(line.message().contains("served by TC") && line.field("mode").unwrap() == "tc", "{line:?}");
         assert!(line.field("reason").unwrap().as_str().unwrap().contains("veth"), "{line:?}");
         let folder = std::env::temp_dir().join(format!("{}-other.json", outside.scene.lab.id()));
@@ -101,7 +101,7 @@ fn w04_native_xdp_is_taken_from_a_veth_unless_asked_for() {
     let mut asked = scene.agent(&["--device-mode", "xdp"]);
     let (mode, reason) = why().unwrap();
     assert!(mode == "xdp" && reason.contains("packets that it sends are lost"), "{mode} {reason}");
-    let line = asked.wait_log(PATIENCE, is_about("eth0")).unwrap();
+    let line = asked.wait_log(WAIT_LIMIT, is_about("eth0")).unwrap();
     assert!(line.field("level").unwrap() == "WARN" && line.message().contains("is lost"), "{line:?}");
     let reason = line.field("reason").unwrap().as_str().unwrap();
     assert!(reason.contains("has no native XDP program"), "{reason}");
@@ -111,7 +111,7 @@ fn w04_native_xdp_is_taken_from_a_veth_unless_asked_for() {
     scene.lab.finish_wire((scene.node.netns(), "eth0"), (scene.lab.fabric(), "to-a")).unwrap();
     ip(scene.node.netns(), &["link set dev eth0 alias ready"]);
     until("a ready veth", || why().unwrap() == ("xdp".to_owned(), "--device-mode".to_owned()));
-    asked.wait_log(PATIENCE, |line| line.message() == "device served").unwrap();
+    asked.wait_log(WAIT_LIMIT, |line| line.message() == "device served").unwrap();
 
     // XDP that an older agent has left on a veth is detached.
     asked.kill().unwrap();

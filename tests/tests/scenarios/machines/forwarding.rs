@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, process::Command, time::Duration};
 
 use harness::{
     lab::{Dial, Pod, Transport},
-    scene::{Family, PATIENCE, expect, from_outside_by, over_both, until},
+    scene::{Family, WAIT_LIMIT, expect, from_outside_by, over_both, until},
 };
 
 use super::*;
@@ -39,7 +39,7 @@ fn serves(outside: &Outside, family: Family, pod: &Pod) {
 
 /// Checks that backends on this node are cut off and backends elsewhere are not, and that the remedies in the lines
 /// about IPv4 and IPv6 help.
-fn expect_remedied(outside: &Outside, told: &[LogLine; 2]) {
+fn expect_remedied(outside: &Outside, logged: &[LogLine; 2]) {
     over_both(|family| {
         serves(outside, family, &outside.remote);
         outside.serve_by(family, &[outside.scene.pod(1)]);
@@ -48,7 +48,7 @@ fn expect_remedied(outside: &Outside, told: &[LogLine; 2]) {
         // its error are processed within the call. So any failure counts.
         until("backends here are cut off", || outside.client.dial(&dial).is_err());
     });
-    for (line, pods) in told.iter().zip(["10.244.1.0/24", "fd00:10:244:1::/64"]) {
+    for (line, pods) in logged.iter().zip(["10.244.1.0/24", "fd00:10:244:1::/64"]) {
         let remedies = remedies(line, pods);
         assert_eq!(remedies.len(), 2, "{}", line.text);
         for command in remedies {
@@ -65,13 +65,13 @@ fn field_s11_a_forward_chain_that_drops_is_said_with_a_remedy_that_works() {
         assert_eq!(waggle.log().since(0).iter().filter(|line| is_said(line)).count(), 0);
         over_both(|family| serves(outside, family, outside.scene.pod(1)));
         node.load_rules(CHAINS).unwrap();
-        let told = ["table ip docker", "table ip6 docker"]
-            .map(|table| waggle.wait_log(PATIENCE, |line| is_said(line) && line.message().contains(table)).unwrap());
-        expect_remedied(outside, &told);
+        let logged = ["table ip docker", "table ip6 docker"]
+            .map(|table| waggle.wait_log(WAIT_LIMIT, |line| is_said(line) && line.message().contains(table)).unwrap());
+        expect_remedied(outside, &logged);
         // Each chain is logged once, however the rules change.
         node.load_rules("add table inet more").unwrap();
         output(node, "sysctl -w net.ipv4.ip_forward=0");
-        waggle.wait_log(PATIENCE, |line| line.message().starts_with("net.ipv4.ip_forward is 0")).unwrap();
+        waggle.wait_log(WAIT_LIMIT, |line| line.message().starts_with("net.ipv4.ip_forward is 0")).unwrap();
         let lines: Vec<_> = waggle.log().since(0).into_iter().filter(is_said).collect();
         let distinct: BTreeSet<&str> = lines.iter().map(LogLine::message).collect();
         assert_eq!((lines.len(), distinct.len()), (2, 2), "{lines:#?}");
@@ -105,11 +105,11 @@ fn field_s11_a_forward_chain_that_ends_with_a_refusal_is_said_with_a_remedy_that
         over_both(|family| serves(outside, family, outside.scene.pod(1)));
         node.load_rules(LAST_RULES).unwrap();
         output(node, "ip6tables-nft -w -A FORWARD -m comment --comment last -j REJECT");
-        let told = ["table ip last ends with", "table ip6 filter ends with"].map(|words| {
+        let logged = ["table ip last ends with", "table ip6 filter ends with"].map(|words| {
             let words = format!("{words} an unconditional reject");
-            waggle.wait_log(PATIENCE, |line| is_said(line) && line.message().contains(&words)).unwrap()
+            waggle.wait_log(WAIT_LIMIT, |line| is_said(line) && line.message().contains(&words)).unwrap()
         });
-        expect_remedied(outside, &told);
+        expect_remedied(outside, &logged);
         let lines: Vec<_> = waggle.log().since(0).into_iter().filter(is_said).collect();
         assert_eq!(lines.len(), 2, "{lines:#?}");
     });
@@ -138,7 +138,7 @@ fn field_s11_a_forward_policy_of_legacy_iptables_is_said_with_a_remedy_that_work
         let read = |name| output(node, &format!("cat /proc/net/{name}"));
         // The agent has looked, and has not created a table by that.
         output(node, "sysctl -w net.ipv4.ip_forward=0");
-        waggle.wait_log(PATIENCE, |line| line.message().starts_with("net.ipv4.ip_forward is 0")).unwrap();
+        waggle.wait_log(WAIT_LIMIT, |line| line.message().starts_with("net.ipv4.ip_forward is 0")).unwrap();
         output(node, "sysctl -w net.ipv4.ip_forward=1");
         assert_eq!(["ip_tables_names", "ip6_tables_names"].map(read), ["", ""]);
         // Tables that accept, and one without the chain FORWARD, are not logged.
@@ -152,11 +152,11 @@ fn field_s11_a_forward_policy_of_legacy_iptables_is_said_with_a_remedy_that_work
         for program in PROGRAMS {
             output(node, &format!("{program} -w -P FORWARD DROP"));
         }
-        let told = PROGRAMS.map(|program| {
+        let logged = PROGRAMS.map(|program| {
             let is_about = |line: &LogLine| line.message().contains(&format!("table filter of {program} "));
-            waggle.wait_log(PATIENCE, |line| is_said(line) && is_about(line)).unwrap()
+            waggle.wait_log(WAIT_LIMIT, |line| is_said(line) && is_about(line)).unwrap()
         });
-        expect_remedied(outside, &told);
+        expect_remedied(outside, &logged);
         assert_eq!(waggle.log().since(0).iter().filter(|line| is_said(line)).count(), 2);
     });
 }
@@ -174,18 +174,18 @@ fn field_s11_a_last_rule_of_legacy_iptables_that_refuses_is_said_with_a_remedy_t
             output(node, &format!("{program} -w -A FORWARD -m conntrack --ctstate ESTABLISHED -j ACCEPT"));
             output(node, &format!("{program} -w -A FORWARD -m comment --comment last -j REJECT"));
         }
-        let told = PROGRAMS.map(|program| {
+        let logged = PROGRAMS.map(|program| {
             let words = format!("table filter of {program} ends with an unconditional reject");
-            waggle.wait_log(PATIENCE, |line| is_said(line) && line.message().contains(&words)).unwrap()
+            waggle.wait_log(WAIT_LIMIT, |line| is_said(line) && line.message().contains(&words)).unwrap()
         });
-        expect_remedied(outside, &told);
+        expect_remedied(outside, &logged);
         assert_eq!(waggle.log().since(0).iter().filter(|line| is_said(line)).count(), 2);
     });
 }
 
 /// Strict reverse-path checks hurt nothing but the backends in `uplinks.rs`.
 #[test]
-fn field_s11_strict_reverse_paths_alone_hurt_nobody_and_are_not_spoken_of() {
+fn field_s11_strict_reverse_paths_alone_do_no_harm_and_are_not_logged() {
     from_outside_by("auto", "strict-all", |outside| {
         let node = outside.scene.node.netns();
         output(node, "sysctl -w net.ipv4.conf.all.rp_filter=1 net.ipv4.conf.eth0.rp_filter=1");

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a step that fails fails the test")]
 
 mod bypass;
+mod check;
 mod containers;
 mod forwarding;
 mod ipip;

@@ -6,7 +6,8 @@ use std::{ffi::OsStr, fs, path::PathBuf, time::Duration};
 use harness::{
     lab::{Dial, Pod, TIMEOUT, Transport, scratch},
     scene::{
-        Family, Outside, PATIENCE, Setup, expect, expect_by, from_outside, from_outside_by, over_both, until, web_slice,
+        Family, Outside, Setup, WAIT_LIMIT, expect, expect_by, from_outside, from_outside_by, over_both, until,
+        web_slice,
     },
 };
 
@@ -133,8 +134,8 @@ fn w10_a_strict_reverse_path_is_loosened_where_clients_would_be_cut_off() {
         assert_eq!(setting().trim(), "1", "no replies leave by another uplink");
         lead_out(outside, outside.scene.pod(1));
         expect(&outside.client, outside.node_port(family), &["p1", "far"]);
-        let is_told = |line: &LogLine| is_about("eth0")(line) && line.message().contains("rp_filter to 2");
-        outside.scene.waggle.wait_log(PATIENCE, is_told).unwrap();
+        let is_warning = |line: &LogLine| is_about("eth0")(line) && line.message().contains("rp_filter to 2");
+        outside.scene.waggle.wait_log(WAIT_LIMIT, is_warning).unwrap();
         assert_eq!(setting().trim(), "2");
         assert_eq!(output(node, "sysctl -n net.ipv4.conf.eth1.rp_filter").trim(), "1");
         outside.scene.delete("Service", "web");
@@ -189,17 +190,17 @@ fn w10_a_strict_reverse_path_that_can_not_be_loosened_is_said_with_a_remedy_that
         outside.serve(family, &outside.web(family), &[outside.scene.pod(1)]);
         expect(&outside.client, outside.node_port(family), &["p1"]);
         lead_out(outside, outside.scene.pod(1));
-        let is_told = |line: &LogLine| line.message().contains("rp_filter=2`");
-        let line = waggle.wait_log(PATIENCE, is_told).unwrap();
+        let is_warning = |line: &LogLine| line.message().contains("rp_filter=2`");
+        let line = waggle.wait_log(WAIT_LIMIT, is_warning).unwrap();
         assert_eq!(line.field("rules").unwrap(), "10.244.1.2/32");
         assert!(line.field("error").unwrap().as_str().unwrap().contains("Read-only"), "{}", line.text);
         let dial = Dial::new(Transport::Tcp, outside.node_port(family)).timeout(Duration::from_millis(300));
         assert_eq!(outside.client.dial(&dial).unwrap_err().errno, "ETIMEDOUT");
         // This change shows that the agent has looked again.
         output(node, "sysctl -w net.ipv6.conf.all.forwarding=0");
-        waggle.wait_log(PATIENCE, |line| line.message().starts_with("net.ipv6.conf.all.forwarding is 0")).unwrap();
+        waggle.wait_log(WAIT_LIMIT, |line| line.message().starts_with("net.ipv6.conf.all.forwarding is 0")).unwrap();
         output(node, line.message().split('`').nth(1).unwrap());
         expect(&outside.client, outside.node_port(family), &["p1"]);
-        assert_eq!(waggle.log().since(0).iter().filter(|line| is_told(line)).count(), 1);
+        assert_eq!(waggle.log().since(0).iter().filter(|line| is_warning(line)).count(), 1);
     });
 }

@@ -56,7 +56,7 @@ fn s26_bulk_arrives_as_it_was_sent() {
 }
 
 #[test]
-fn s28_a_narrow_link_before_the_backend_is_told_to_the_client() {
+fn s28_the_client_learns_of_a_narrow_link_before_the_backend() {
     from_outside_over_both("mtu-there", |outside, family| {
         outside.serve_echo(family, &outside.remote);
         let (to, pod) = (outside.node_port(family), family.of(&outside.remote));
@@ -92,7 +92,7 @@ fn behind(family: Family) -> IpAddr {
 }
 
 #[test]
-fn s28_a_narrow_link_before_the_client_is_told_to_the_backend() {
+fn s28_the_backend_learns_of_a_narrow_link_before_the_client() {
     from_outside_over_both("mtu-here", |outside, family| {
         let client = behind(family);
         let bits = if client.is_ipv4() { 32 } else { 128 };

@@ -11,7 +11,7 @@ use std::{
 use aya::maps::{Map, MapData, PerCpuArray};
 use harness::{
     lab::{Dial, Transport, eventually},
-    scene::{Family, NODE_PORT, Outside, PATIENCE, expect, from_outside, web_slice},
+    scene::{Family, NODE_PORT, Outside, WAIT_LIMIT, expect, from_outside, web_slice},
 };
 use proxy_common::Counter;
 use proxy_userspace::maps::PinFolder;
@@ -80,7 +80,7 @@ fn flood(outside: &Outside) {
                 number += 1;
             }
             // Lost SYNs are replaced by later ones, but some of each burst arrive.
-            assert!(eventually(PATIENCE, || seen.count() > start), "{} of {number} SYNs seen", start - before);
+            assert!(eventually(WAIT_LIMIT, || seen.count() > start), "{} of {number} SYNs seen", start - before);
             let sent = Instant::now();
             while seen.count() < wanted && sent.elapsed() < Duration::from_millis(50) {
                 thread::yield_now();

@@ -123,7 +123,7 @@ fn s17_external_local_serves_clients_outside_by_backends_here_alone() {
 
 #[test]
 fn s16_without_a_backend_clients_are_refused_at_once() {
-    from_outside_over_both("nobody", |outside, family| {
+    from_outside_over_both("unowned", |outside, family| {
         outside.serve(family, &outside.web(family), &[]);
         for to in outside.frontends(family) {
             expect_refusal(&outside.client, to);
@@ -133,18 +133,18 @@ fn s16_without_a_backend_clients_are_refused_at_once() {
 }
 
 #[test]
-fn s20_a_port_that_is_not_served_is_refused_and_an_address_of_nobody_is_silent() {
-    from_outside_over_both("nobodys", |outside, family| {
+fn s20_a_port_that_is_not_served_is_refused_and_an_address_of_no_service_is_silent() {
+    from_outside_over_both("unowned2", |outside, family| {
         outside.serve(family, &outside.web(family), &[outside.scene.pod(1)]);
         expect(&outside.client, family.frontend(1), &["p1"]);
         expect_refusal(&outside.client, SocketAddr::new(family.cluster_ip(1), 81));
-        let nobody = SocketAddr::new(family.cluster_ip(99), 80);
-        let filter = format!("ether src host {} and dst host {}", ethernet(outside), nobody.ip());
+        let unowned = SocketAddr::new(family.cluster_ip(99), 80);
+        let filter = format!("ether src host {} and dst host {}", ethernet(outside), unowned.ip());
         let dial = || {
             TRANSPORTS.map(|transport| {
                 outside
                     .client
-                    .dial(&Dial::new(transport, nobody).timeout(Duration::from_millis(300)))
+                    .dial(&Dial::new(transport, unowned).timeout(Duration::from_millis(300)))
                     .unwrap_err()
                     .errno
             })

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 
 use harness::{
     lab::{LogLine, Netns, Transport},
-    scene::{Family, NODE_PORT, Outside, PATIENCE, Setup, expect, expect_by, from_outside_by, over_both},
+    scene::{Family, NODE_PORT, Outside, Setup, WAIT_LIMIT, expect, expect_by, from_outside_by, over_both},
 };
 
 const MUCH: u64 = 4 << 20;
@@ -53,7 +53,7 @@ fn is_served(name: &str, modes: &[(&str, &str)], add: impl Fn(&Outside), besides
             add(outside);
             let says = |line: &LogLine, key, value| line.field(key).is_some_and(|field| field == value);
             let served = |line: &_| says(line, "device", "upper") && says(line, "mode", hook);
-            outside.scene.waggle.wait_log(PATIENCE, served).unwrap();
+            outside.scene.waggle.wait_log(WAIT_LIMIT, served).unwrap();
             over_both(|family| {
                 let backends = [outside.scene.pod(1), &outside.remote];
                 outside.serve(family, &outside.web(family), &backends);

@@ -32,7 +32,7 @@ fn connected(client: &Client) -> [Socket<'_>; 2] {
     cluster_ips(10, 53).map(|to| client.connect_udp(to).unwrap())
 }
 
-fn is_told(socket: &Socket) -> bool {
+fn is_aborted(socket: &Socket) -> bool {
     socket.receive(WHILE).is_err_and(|failure| failure.errno == "ECONNABORTED")
 }
 
@@ -51,7 +51,7 @@ fn works(outside: &Outside) {
     let sockets = connected(&scene.from_pod);
     serve_dns(scene, 2);
     for socket in &sockets {
-        until("a socket of the removed backend is told", || is_told(socket));
+        until("a socket of the removed backend is aborted", || is_aborted(socket));
     }
 }
 

@@ -135,7 +135,7 @@ fn w01_no_socket_is_ended_while_old_programs_still_choose_its_backend() {
 }
 
 #[test]
-fn w01_sockets_of_a_backend_that_left_meanwhile_are_told_although_their_map_changes_size() {
+fn w01_sockets_of_a_backend_that_left_meanwhile_get_an_error_although_their_map_changes_size() {
     let scene = scene("left");
     let mut agents = vec![scene.agent(&[])];
     let udp = cluster_ips(WEB, 53);
@@ -149,7 +149,7 @@ fn w01_sockets_of_a_backend_that_left_meanwhile_are_told_although_their_map_chan
         let next = scene.agent(sizes);
         agents.push(next);
         for socket in &sockets {
-            until("the socket is told", || {
+            until("the socket is aborted", || {
                 socket.receive(Duration::from_millis(300)).is_err_and(|failure| failure.errno == "ECONNABORTED")
             });
         }

@@ -175,16 +175,16 @@ fn s24_is_switched_and_changed_live() {
     let scene = scene("switched", &many_ports());
     let client = &scene.from_pod;
     let everybody = |to| answered(client, to, 60).len() == 4;
-    let nobody_moves = || frontends().into_iter().all(|to| answered(client, to, 10).len() == 1);
+    let none_moves = || frontends().into_iter().all(|to| answered(client, to, 10).len() == 1);
     assert!(frontends().into_iter().all(everybody), "no affinity");
     scene.put(&many_ports().client_ip_affinity(None).build());
-    until("affinity on", nobody_moves);
+    until("affinity on", none_moves);
     let kept = choices(client);
     assert_eq!(choices(client), kept);
     scene.put(&many_ports().build());
     until("affinity off", || frontends().into_iter().all(everybody));
     scene.put(&many_ports().client_ip_affinity(None).build());
-    until("affinity on again", nobody_moves);
+    until("affinity on again", none_moves);
 
     let kept = choices(client);
     let change_timeout = |seconds| {

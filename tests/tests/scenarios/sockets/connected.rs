@@ -46,7 +46,7 @@ fn connected(client: &Client, number: u8) -> [Socket<'_>; 2] {
     cluster_ips(number, 53).map(|to| client.connect_udp(to).unwrap())
 }
 
-fn is_told(socket: &Socket) -> bool {
+fn is_aborted(socket: &Socket) -> bool {
     socket.receive(WHILE).is_err_and(|failure| failure.errno == "ECONNABORTED")
 }
 
@@ -72,25 +72,25 @@ fn s29_connected_sockets_show_the_frontend() {
 }
 
 #[test]
-fn s29_sockets_of_a_removed_backend_are_told_and_redial() {
+fn s29_sockets_of_a_removed_backend_get_an_error_and_redial() {
     // The second Service keeps the backend that the first loses.
-    let scene = scene("told", &[("dns", 10, &[1]), ("keeps", 11, &[1])]);
+    let scene = scene("aborted", &[("dns", 10, &[1]), ("keeps", 11, &[1])]);
     let client = &scene.from_pod;
-    let (told, sending) = (connected(client, 10), connected(client, 10));
+    let (waiting, sending) = (connected(client, 10), connected(client, 10));
     let mapped = client.connect_udp("[::ffff:10.96.0.10]:53").unwrap();
     let keeps = connected(client, 11);
     let own = own(&scene).map(|to| client.connect_udp(to).unwrap());
-    for socket in told.iter().chain(&sending).chain(&keeps).chain(&own).chain([&mapped]) {
+    for socket in waiting.iter().chain(&sending).chain(&keeps).chain(&own).chain([&mapped]) {
         assert_eq!(socket.ask("who").unwrap().backend(), "p1");
     }
     list(&scene, "dns", &[2]);
-    for (socket, to) in told.iter().chain([&mapped]).zip([cluster_ips(10, 53), cluster_ips(10, 53)].concat()) {
-        until("the waiting application is told", || is_told(socket));
+    for (socket, to) in waiting.iter().chain([&mapped]).zip([cluster_ips(10, 53), cluster_ips(10, 53)].concat()) {
+        until("the waiting application gets the error", || is_aborted(socket));
         socket.connect(to).unwrap();
         assert_eq!(socket.ask("redialled").unwrap().backend(), "p2");
     }
     for socket in &sending {
-        until("the sending application is told", || {
+        until("the sending application gets the error", || {
             socket.send("x").is_err_and(|failure| failure.errno == "EDESTADDRREQ")
         });
     }
@@ -100,7 +100,7 @@ fn s29_sockets_of_a_removed_backend_are_told_and_redial() {
     // Now the other Service is removed as a whole.
     scene.remove("keeps");
     for socket in &keeps {
-        until("a removed Service's sockets are told", || is_told(socket));
+        until("a removed Service's sockets are aborted", || is_aborted(socket));
     }
     for socket in &own {
         assert_eq!(socket.ask("still there").unwrap().backend(), "p1");
@@ -109,7 +109,7 @@ fn s29_sockets_of_a_removed_backend_are_told_and_redial() {
 
 #[test]
 fn s29_termination_can_be_switched_off() {
-    let scene = scene(Setup::new("untold").args(["--udp-termination=false"]), &[("dns", 10, &[1])]);
+    let scene = scene(Setup::new("kept").args(["--udp-termination=false"]), &[("dns", 10, &[1])]);
     let client = &scene.from_pod;
     let sockets = connected(client, 10);
     udp(&scene, "dns", 10, &[2]);
@@ -142,7 +142,7 @@ fn s29_a_socket_that_has_redialled_is_judged_by_its_last_dial() {
     }
     udp(&scene, "dns", 10, &[2]);
     for socket in &witness {
-        until("sockets of the Service are told", || is_told(socket));
+        until("sockets of the Service are aborted", || is_aborted(socket));
     }
     for socket in first.iter().chain(&through) {
         assert_eq!(socket.ask("dialled the backend itself").unwrap().backend(), "p1");
@@ -159,7 +159,7 @@ fn s29_a_change_of_policy_that_leaves_the_backend_ends_no_socket() {
     until("the policy is in force", || scene.dump("services").iter().filter(is_local).count() == 2);
     udp(&scene, "other", 11, &[1]);
     for socket in &witness {
-        until("sockets that have lost their backend are told, after all others", || is_told(socket));
+        until("sockets that have lost their backend are aborted, after all others", || is_aborted(socket));
     }
     for socket in &sockets {
         assert_eq!(socket.ask("still there").unwrap().backend(), "p1");

@@ -217,11 +217,11 @@ fn s20_unserved_ports_of_a_cluster_ip_are_refused() {
 #[test]
 fn s20_an_unowned_service_address_never_leaves_the_node() {
     from_both_over_both("s20-cidr", |scene, family| {
-        let nobody = family.frontend(99);
-        let filter = format!("host {}", nobody.ip());
+        let unused = family.frontend(99);
+        let filter = format!("host {}", unused.ip());
         let dial = || {
-            scene.hold(nobody, UNREACHABLE);
-            hold(&scene.from_node, nobody, UNREACHABLE);
+            scene.hold(unused, UNREACHABLE);
+            hold(&scene.from_node, unused, UNREACHABLE);
         };
         let ((), packets) = scene.node.capture("eth0", &filter, dial).unwrap();
         assert_eq!(packets, Vec::<String>::new());

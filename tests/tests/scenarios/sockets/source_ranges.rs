@@ -95,8 +95,8 @@ fn s21_drop_wins_over_reject() {
         let service = service.load_balancer_ip(&to.ip().to_string());
         scene.put(&service.build());
         scene.expect(to, &["ECONNREFUSED"]);
-        let nobody = if to.is_ipv4() { "198.51.100.0/24" } else { "2001:db8:9::/48" };
-        scene.put(&service.source_range(nobody).build());
+        let unused = if to.is_ipv4() { "198.51.100.0/24" } else { "2001:db8:9::/48" };
+        scene.put(&service.source_range(unused).build());
         scene.expect(to, DROPPED);
         scene.hold(family.frontend(10), &["ECONNREFUSED"]);
     });

@@ -112,8 +112,8 @@ fn w12_a_terminating_backend_keeps_its_flows_as_long_as_it_serves() {
     put(|slice| slice.draining().serving(false));
     for ((socket, connected), to) in sockets.iter().zip(&connected).zip(cluster_ips(10, 53)) {
         ask_until("the flow leaves the backend that serves no more", socket, to, |answer| answer.backend() == "p2");
-        let is_told = || connected.receive(SOON).is_err_and(|failure| failure.errno == "ECONNABORTED");
-        until("the connected socket is told", is_told);
+        let is_ended = || connected.receive(SOON).is_err_and(|failure| failure.errno == "ECONNABORTED");
+        until("the connected socket is aborted", is_ended);
     }
 }
 

@@ -60,10 +60,10 @@ fn an_endpoint_slice_that_moves_takes_new_connections_with_it_and_none_fails() {
         ],
     );
     let Machine { local, outside, .. } = &machine;
-    for client in [local, outside] {
-        expect(client, SHOP, &BLUE);
-        expect(client, NEXT, &GREEN);
-    }
+    let everywhere =
+        |to, backends: &[&str]| [local, outside].into_iter().for_each(|client| expect(client, to, backends));
+    everywhere(SHOP, &BLUE);
+    everywhere(NEXT, &GREEN);
     let old = outside.connect_tcp(SHOP).unwrap();
     let (tally, is_switched) = (Tally::new(), AtomicBool::new(false));
     let loads = [machine.node.client().unwrap(), machine.laptop.client().unwrap()];
@@ -74,21 +74,15 @@ fn an_endpoint_slice_that_moves_takes_new_connections_with_it_and_none_fails() {
         }
         wait_for_some(&tally);
         machine.edit(ADD_GREEN);
-        for client in [local, outside] {
-            expect(client, SHOP, &[BLUE, GREEN].concat());
-        }
+        everywhere(SHOP, &[BLUE, GREEN].concat());
         wait_for_some(&tally);
         machine.edit(REMOVE_BLUE);
-        for client in [local, outside] {
-            expect(client, SHOP, &GREEN);
-        }
+        everywhere(SHOP, &GREEN);
         is_switched.store(true, Ordering::SeqCst);
         wait_for_some(&tally);
     });
     tally.check("while the slices moved");
     old.send("still there?").unwrap();
     assert!(BLUE.contains(&old.receive(TIMEOUT).unwrap().backend()), "an open connection stays");
-    for client in [local, outside] {
-        expect(client, NEXT, &BLUE);
-    }
+    everywhere(NEXT, &BLUE);
 }

@@ -69,12 +69,13 @@ impl Machine {
 
     /// Checks that the agent has no complaint, and serves as much as `waggle validate` says.
     fn check(&self) {
-        let complains = |line: &LogLine| matches!(line.field("level").and_then(Value::as_str), Some("WARN" | "ERROR"));
+        let is_complaint =
+            |line: &LogLine| matches!(line.field("level").and_then(Value::as_str), Some("WARN" | "ERROR"));
         // A lab's cgroup is a part of the host's hierarchy.
         let is_of_the_lab = |line: &LogLine| line.message().contains("only processes in this cgroup are served");
         let lines = self.waggle.log().since(0);
-        let complaints: Vec<_> = lines.iter().filter(|line| complains(line) && !is_of_the_lab(line)).collect();
-        assert!(complaints.is_empty(), "{complaints:#?}");
+        let found: Vec<_> = lines.iter().filter(|line| is_complaint(line) && !is_of_the_lab(line)).collect();
+        assert!(found.is_empty(), "{found:#?}");
         let programmed = self.waggle.wait_programmed(0).unwrap();
         let waggle = find_program("waggle", "WAGGLE_BIN").unwrap();
         let output = Command::new(waggle).args(["validate", "-o", "json"]).arg(self.folder.path()).output().unwrap();

@@ -10,25 +10,15 @@ use proxy_common::{Address, Connection, ConntrackEntry, Flow, FlowRole, Frontend
 use serde::Serialize;
 
 pub use self::tracked::{Clock, Tracked};
-use super::{
-    Name, Snapshot,
-    backends::is_address,
-    output::Row,
-    services::{left, protocol},
-};
+use super::{Name, Snapshot, backends::is_address, output::Row, service_port::ServicePort, services::left};
 
 /// A flow.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FlowRow {
-    /// The namespace of the Service that now has the frontend; `?` if none has it.
-    pub namespace: String,
-    /// The Service's name; `?` if no Service has the frontend.
-    pub name: String,
-    /// The port's name; empty for an unnamed port.
-    pub port: String,
-    /// `TCP`, `UDP` or `SCTP`.
-    pub protocol: String,
+    /// The service port that now has the frontend; namespace and name are `?` if none has it.
+    #[serde(flatten)]
+    pub service_port: ServicePort,
     /// The client's address and port; `None` for a socket of this node, which the maps know by its cookie only.
     pub client: Option<String>,
     /// The cookie of a socket of this node, which `ss -e` prints in hexadecimal.
@@ -53,17 +43,13 @@ pub fn flows(snapshot: &Snapshot, tracked: &Tracked) -> Vec<FlowRow> {
     let sockets = tracked.sockets.iter().map(|(cookie, connection)| of_socket(snapshot, *cookie, connection));
     let datagrams = tracked.datagrams.iter().map(|(flow, peer)| of_datagrams(snapshot, tracked, flow, peer));
     let mut rows: Vec<(Order, FlowRow)> = packets.chain(sockets).chain(datagrams).collect();
-    rows.sort_by(|(a, row_a), (b, row_b)| (service(row_a), a).cmp(&(service(row_b), b)));
-    rows.dedup_by(|(a, row_a), (b, row_b)| a == b && service(row_a) == service(row_b));
+    rows.sort_by(|(a, row_a), (b, row_b)| (&row_a.service_port, a).cmp(&(&row_b.service_port, b)));
+    rows.dedup_by(|(a, row_a), (b, row_b)| a == b && row_a.service_port == row_b.service_port);
     rows.into_iter().map(|(_, row)| row).collect()
 }
 
 /// What tells flows of one Service apart: cookie, client, frontend and backend.
 type Order = (Option<u64>, Option<SocketAddr>, SocketAddr, SocketAddr);
-
-fn service(row: &FlowRow) -> (&str, &str, &str, &str) {
-    (&row.namespace, &row.name, &row.port, &row.protocol)
-}
 
 fn at(address: Address, port: u16) -> SocketAddr {
     SocketAddr::new(address.into(), port)
@@ -81,10 +67,7 @@ fn name(snapshot: &Snapshot, frontend: Frontend, id: Option<u32>) -> Name {
 
 fn row(name: Name, number: u8, frontend: SocketAddr, backend: SocketAddr) -> FlowRow {
     FlowRow {
-        namespace: name.namespace,
-        name: name.service,
-        port: name.port,
-        protocol: protocol(number),
+        service_port: ServicePort::new(name, number),
         client: None,
         socket: None,
         frontend: frontend.to_string(),
@@ -134,24 +117,32 @@ fn of_datagrams(snapshot: &Snapshot, tracked: &Tracked, flow: &Flow, peer: &Peer
 }
 
 impl Row for FlowRow {
+    type Key = (ServicePort, Option<String>, Option<u64>, String, String);
+
     const KIND: &'static str = "flows";
-    const TITLES: &'static [&'static str] =
-        &["NAMESPACE", "NAME", "PORT", "PROTOCOL", "CLIENT", "FRONTEND", "BACKEND", "STATE", "EXPIRES"];
     const WIDE: &'static [&'static str] = &["SOURCE"];
+
+    fn titles() -> Vec<&'static str> {
+        ServicePort::titles(&["CLIENT", "FRONTEND", "BACKEND", "STATE", "EXPIRES"])
+    }
+
+    fn fields() -> Vec<&'static str> {
+        ServicePort::fields(&["client", "socket", "frontend", "backend", "source", "state", "expiresSeconds"])
+    }
+
+    fn key(&self) -> Self::Key {
+        (self.service_port.clone(), self.client.clone(), self.socket, self.frontend.clone(), self.backend.clone())
+    }
 
     fn cells(&self) -> Vec<String> {
         let client = self.client.clone().or_else(|| self.socket.map(|cookie| format!("sk:{cookie:x}")));
-        vec![
-            self.namespace.clone(),
-            self.name.clone(),
-            if self.port.is_empty() { "-".to_owned() } else { self.port.clone() },
-            self.protocol.clone(),
+        self.service_port.cells([
             client.unwrap_or_else(|| "-".to_owned()),
             self.frontend.clone(),
             self.backend.clone(),
             self.state.to_owned(),
             self.expires_seconds.map_or_else(|| "-".to_owned(), left),
-        ]
+        ])
     }
 
     fn wide_cells(&self) -> Vec<String> {
@@ -160,13 +151,13 @@ impl Row for FlowRow {
 
     /// A name is the Service's, or an address of client or backend, with or without port.
     fn is_named(&self, name: &str) -> bool {
-        self.name == name
+        self.service_port.name == name
             || is_address(&self.backend, name)
             || self.client.as_deref().is_some_and(|client| is_address(client, name))
     }
 
     fn is_in(&self, namespace: &str) -> bool {
-        self.namespace == namespace
+        self.service_port.namespace == namespace
     }
 
     fn watched(&self) -> Result<String, serde_json::Error> {

@@ -106,7 +106,7 @@ kube-system   dns    -      UDP        sk:3048              10.96.0.53:53     10
 fn a_flow_of_a_former_service_is_not_shown_as_anothers() {
     let tracked = Tracked { packets: vec![packets(40_000, 7, State::Established)], ..Tracked::default() };
     let rows = flows(&snapshot(), &tracked);
-    assert_eq!((rows[0].namespace.as_str(), rows[0].name.as_str()), ("?", "?"));
+    assert_eq!((rows[0].service_port.namespace.as_str(), rows[0].service_port.name.as_str()), ("?", "?"));
 }
 
 #[test]

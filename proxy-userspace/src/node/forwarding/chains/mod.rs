@@ -12,7 +12,10 @@ use std::{
 
 use tracing::debug;
 
-use super::remedy::{ChainRefusal, End, accept_in};
+use super::{
+    Fault,
+    remedy::{ChainRefusal, End, accept_in},
+};
 use crate::{
     logging::errors::Report,
     node::netfilter::{NLM_F_ACK, NLM_F_DUMP, Request, ask, ask_until, attribute, find},
@@ -59,13 +62,13 @@ struct Chain {
 pub(super) struct Chains {
     generation: Option<u32>,
     rest_until: Option<Instant>,
-    faults: Vec<String>,
+    faults: Vec<Fault>,
 }
 
 impl Chains {
-    /// Returns a log text for each chain that refuses forwarded packets. The chains are read again only when the rules have
+    /// Returns a fault for each chain that refuses forwarded packets. The chains are read again only when the rules have
     /// changed, since there may be many.
-    pub(super) fn faults(&mut self) -> Vec<String> {
+    pub(super) fn faults(&mut self) -> Vec<Fault> {
         let generation = generation();
         let now = Instant::now();
         if generation != self.generation && self.rest_until.is_none_or(|until| now >= until) {
@@ -104,7 +107,7 @@ impl Chain {
         Ok(end.and_then(End::refusal))
     }
 
-    fn fault(&self, refusal: ChainRefusal) -> String {
+    fn fault(&self, refusal: ChainRefusal) -> Fault {
         let Self { family, table, name, .. } = self;
         let (rule, ip) =
             (format!("nft insert rule {family} {table} {name}"), if *family == "ip6" { "ip6" } else { "ip" });
@@ -125,7 +128,7 @@ fn generation() -> Option<u32> {
     number
 }
 
-fn faults() -> Vec<String> {
+fn faults() -> Vec<Fault> {
     let fault = |chain: Chain| {
         let refusal =
             chain.refusal().inspect_err(|error| debug!(error = %Report(error), %chain, "can't list rules of nftables"));
@@ -200,8 +203,8 @@ mod tests {
                 assert_eq!(read, Some(expected(number, family, policy)));
             }
         }
-        let told = expected(10, "ip6", DROP).fault(ChainRefusal::Policy);
-        assert!(told.contains("`nft insert rule ip6 filter FORWARD ip6 saddr PODS accept`"));
+        let fault = expected(10, "ip6", DROP).fault(ChainRefusal::Policy);
+        assert!(fault.remedy.contains("`nft insert rule ip6 filter FORWARD ip6 saddr PODS accept`"));
         for other in [chain(None, None), chain(Some(1), Some(DROP)), chain(Some(FORWARD), None)] {
             assert_eq!(read(2, &other), None);
         }

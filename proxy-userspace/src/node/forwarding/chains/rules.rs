@@ -29,7 +29,7 @@ const RETURN: i32 = -5;
 pub(super) fn end(rule: &[u8]) -> Option<End> {
     let expressions = find(rule, NFTA_RULE_EXPRESSIONS)?;
     for expression in each(&expressions).filter(|part| part.kind() == NFTA_LIST_ELEM) {
-        if let ControlFlow::Break(end) = look(expression.value())? {
+        if let ControlFlow::Break(end) = effect(expression.value())? {
             return Some(end);
         }
     }
@@ -37,7 +37,7 @@ pub(super) fn end(rule: &[u8]) -> Option<End> {
 }
 
 /// Returns what an expression does with every packet; `None` for an expression that may not match every packet.
-fn look(expression: &[u8]) -> Option<ControlFlow<End>> {
+fn effect(expression: &[u8]) -> Option<ControlFlow<End>> {
     let name = find(expression, NFTA_EXPR_NAME)?;
     let data = || find(expression, NFTA_EXPR_DATA);
     let xt_name = || find(&data()?, NFTA_XT_NAME);
@@ -129,7 +129,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_bytes_make_the_reader_panic(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
-            let _ = (end(&bytes), look(&bytes), immediate(&bytes));
+            let _ = (end(&bytes), effect(&bytes), immediate(&bytes));
         }
     }
 }

@@ -19,7 +19,10 @@ use self::{
     rules::RuleLayout,
     table::{Info, read_request},
 };
-use super::remedy::{ChainRefusal, accept_in};
+use super::{
+    Fault,
+    remedy::{ChainRefusal, accept_in},
+};
 use crate::{logging::errors::Report, node::bpf::socket_option};
 
 /// IPT_SO_GET_INFO and IPT_SO_GET_ENTRIES; the numbers are the same for IPv6.
@@ -71,12 +74,12 @@ struct Table {
 pub(super) struct IpTables {
     tables: Vec<Table>,
     read_at: Option<Instant>,
-    faults: Vec<String>,
+    faults: Vec<Fault>,
 }
 
 impl IpTables {
-    /// Returns a log text for each table that refuses packets in the calling thread's network namespace.
-    pub(super) fn faults(&mut self) -> Vec<String> {
+    /// Returns a fault for each table that refuses packets in the calling thread's network namespace.
+    pub(super) fn faults(&mut self) -> Vec<Fault> {
         let tables: Vec<_> = LEVELS.iter().flat_map(tables).collect();
         if tables != self.tables || self.read_at.is_none_or(|at| at.elapsed() > REREAD_PERIOD) {
             match faults(&tables) {
@@ -117,7 +120,7 @@ fn describe(level: &SocketLevel, name: &str) -> io::Result<Info> {
     Ok(info)
 }
 
-fn faults(tables: &[Table]) -> io::Result<Vec<String>> {
+fn faults(tables: &[Table]) -> io::Result<Vec<Fault>> {
     let refusals = tables.iter().map(|table| Ok(refusal(table)?.map(|refusal| fault(table, refusal))));
     refusals.filter_map(io::Result::transpose).collect()
 }
@@ -138,7 +141,7 @@ fn open(level: &SocketLevel) -> io::Result<OwnedFd> {
     Ok(socket(level.domain, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)?)
 }
 
-fn fault(Table { level, name, .. }: &Table, refusal: ChainRefusal) -> String {
+fn fault(Table { level, name, .. }: &Table, refusal: ChainRefusal) -> Fault {
     let program = level.program;
     let insert = if name == "filter" { "-I FORWARD".to_owned() } else { format!("-t {name} -I FORWARD") };
     let command = |direction| format!("{program} {insert} {direction} PODS -j ACCEPT");
@@ -154,10 +157,13 @@ mod tests {
     fn field_s11_the_remedy_names_table_and_program() {
         let table = |name: &str| Table { level: &LEVELS[1], name: name.to_owned(), info: Info::request(name).unwrap() };
         assert!(
-            fault(&table("filter"), ChainRefusal::Policy).contains("`ip6tables-legacy -I FORWARD -s PODS -j ACCEPT`")
+            fault(&table("filter"), ChainRefusal::Policy)
+                .remedy
+                .contains("`ip6tables-legacy -I FORWARD -s PODS -j ACCEPT`")
         );
         assert!(
             fault(&table("mangle"), ChainRefusal::Policy)
+                .remedy
                 .contains("`ip6tables-legacy -t mangle -I FORWARD -d PODS -j ACCEPT`")
         );
     }

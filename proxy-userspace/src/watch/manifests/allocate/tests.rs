@@ -208,17 +208,19 @@ fn n07_a_health_check_port_that_others_have_is_refused() {
 }
 
 #[test]
-fn s34_memory_survives_its_file_and_a_damaged_one_is_told() {
+fn s34_memory_survives_its_file_and_a_damaged_one_is_reported() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("new/allocations.json");
     assert_eq!(Allocations::load(&path).expect("no file is no fault"), Allocations::default());
     let allocations = assembled(&manifest("a", "")).allocations;
     allocations.save(&path).expect("saved");
     assert_eq!(Allocations::load(&path).expect("loaded"), allocations);
-    for (damage, told) in [("{", "EOF"), ("{\"version\": 9, \"services\": {}}", "version 9 is unknown"), ("", "EOF")] {
+    for (damage, expected) in
+        [("{", "EOF"), ("{\"version\": 9, \"services\": {}}", "version 9 is unknown"), ("", "EOF")]
+    {
         std::fs::write(&path, damage).expect("written");
         let error = Report(&Allocations::load(&path).expect_err("damaged")).to_string();
-        for part in ["allocations.json", "new ones are made", told] {
+        for part in ["allocations.json", "new ones are made", expected] {
             assert_eq!(error.matches(part).count(), 1, "{error}");
         }
     }

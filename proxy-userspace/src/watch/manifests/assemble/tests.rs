@@ -8,7 +8,7 @@ fn service_at(port: u16) -> String {
 }
 
 #[test]
-fn s38_the_first_of_two_with_one_name_wins_and_the_other_is_told() {
+fn s38_the_first_of_two_with_one_name_wins_and_the_other_is_reported() {
     let port = |assembled: &Assembled| service(assembled, "web").spec.ports.as_ref().expect("ports")[0].port;
     let (a, b) = (service_at(1), service_at(2));
     let both = assembled_after(&[("a.yaml", &a), ("b.yaml", &b)], &["10.96.0.0/24"], &Allocations::default());

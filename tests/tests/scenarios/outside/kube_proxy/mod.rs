@@ -5,6 +5,7 @@
 mod program;
 mod replacement;
 mod rules;
+mod virtual_servers;
 
 use std::{
     fs,
@@ -41,21 +42,30 @@ fn cleaned(node: &Node, arguments: &[&str]) -> String {
     text
 }
 
-/// The frontends of both families, each with the backend that kube-proxy's rules give it.
-fn frontends(outside: &Outside) -> Vec<(SocketAddr, &'static str)> {
-    let of = |family| {
-        let [_, node_port, external, _] = outside.frontends(family);
-        [(node_port, "p1"), (external, "far")]
-    };
-    Family::BOTH.into_iter().flat_map(of).collect()
+/// What a client dials, and the backend that kube-proxy's rules give it.
+struct Dialled<'a> {
+    client: &'a Client,
+    to: SocketAddr,
+    by_kube_proxy: &'static str,
 }
 
-/// Connections of TCP and UDP to the frontends.
-fn open<'a>(client: &'a Client, frontends: &[(SocketAddr, &'static str)]) -> Vec<(Socket<'a>, &'static str)> {
-    let both = |(to, name): &(SocketAddr, &'static str)| {
-        [(client.connect_tcp(to).unwrap(), *name), (client.connect_udp(to).unwrap(), *name)]
+/// The frontends that clients dial: one outside, one in a pod and one on the node. ClusterIPs are in the rules of IPVS only.
+fn dialled(place: Place, frontends: [[SocketAddr; 4]; 2], clients: [&Client; 3]) -> Vec<Dialled<'_>> {
+    let way = |client, to, by_kube_proxy| Dialled { client, to, by_kube_proxy };
+    let of = |[cluster_ip, node_port, external, _]: [SocketAddr; 4]| {
+        let cluster_ips = clients.into_iter().filter(|_| place == Place::Ipvs);
+        let cluster_ips = cluster_ips.map(move |client| way(client, cluster_ip, "far"));
+        [way(clients[0], node_port, "p1"), way(clients[0], external, "far")].into_iter().chain(cluster_ips)
     };
-    frontends.iter().flat_map(both).collect()
+    frontends.into_iter().flat_map(of).collect()
+}
+
+/// Connections of TCP and UDP, with their backends.
+fn open<'a>(dialled: &[Dialled<'a>]) -> Vec<(Socket<'a>, &'static str)> {
+    let both = |Dialled { client, to, by_kube_proxy }: &Dialled<'a>| {
+        [(client.connect_tcp(to).unwrap(), *by_kube_proxy), (client.connect_udp(to).unwrap(), *by_kube_proxy)]
+    };
+    dialled.iter().flat_map(both).collect()
 }
 
 fn assert_backends_answer(sockets: &[(Socket<'_>, impl AsRef<str>)], when: &str) {
@@ -77,16 +87,25 @@ fn serve(outside: &Outside) {
     }
 }
 
-/// Waits until new connections to node port and external address reach these backends.
-fn served_by(outside: &Outside, [node_port, external]: [&str; 2]) {
-    for (to, of_kube_proxy) in frontends(outside) {
-        expect(&outside.client, to, &[if of_kube_proxy == "p1" { node_port } else { external }]);
+/// Waits until new connections reach this backend, or those of kube-proxy's rules.
+fn served_by(dialled: &[Dialled<'_>], backend: Option<&str>) {
+    for Dialled { client, to, by_kube_proxy } in dialled {
+        expect(client, *to, &[backend.unwrap_or(by_kube_proxy)]);
     }
 }
 
+/// Removes the running agent and its data plane, so that the next start is a first start.
+fn remove_waggle(outside: &mut Outside) {
+    outside.scene.waggle.kill().unwrap();
+    let node = &outside.scene.node;
+    let (success, text) = cleanup(node, &["--instance", &node.instance()]);
+    assert!(success && text.starts_with("removed "), "{text}");
+}
+
 fn refuses_while_kube_proxy_runs(node: &Node) {
-    let mut command = Command::new("sleep");
-    command.arg0("/usr/local/bin/kube-proxy").arg("600");
+    // A program that ends with its input, whatever its name.
+    let mut command = Command::new(find_program("labproc", "LABPROC_BIN").unwrap());
+    command.arg0("/usr/local/bin/kube-proxy").stdin(Stdio::piped()).stdout(Stdio::null());
     let mut process = node.spawn(command).unwrap();
     let (success, text) = cleanup(node, &["--kube-proxy"]);
     let expected = format!("it is running (process {}) and would put everything back", process.id());
@@ -97,7 +116,7 @@ fn refuses_while_kube_proxy_runs(node: &Node) {
 /// Checks that the table which keeps connections alive goes with the last of them.
 fn ends_with_the_connections(node: &Node, sockets: Vec<(Socket<'_>, impl AsRef<str>)>) {
     let second = cleaned(node, &[]);
-    let is_for_connections = |line: &str| line.contains(KEEPER) || line.contains("virtual servers with ");
+    let is_for_connections = |line: &str| line.contains(KEEPER) || line.contains("virtual servers");
     assert!(second.lines().all(|line| line.starts_with("kept ") && is_for_connections(line)), "{second}");
     for file in TIMEOUTS {
         let path = format!("/proc/sys/net/netfilter/{file}");
@@ -109,42 +128,52 @@ fn ends_with_the_connections(node: &Node, sockets: Vec<(Socket<'_>, impl AsRef<s
     assert!(!output(node.netns(), "nft list tables").contains(KEEPER));
 }
 
+/// The backend that Waggle gives every client.
+const BY_WAGGLE: Option<&str> = Some("p2");
+
 fn scenario(place: Place, outside: &mut Outside) {
     let netns = outside.scene.node.netns().clone();
-    // The data plane is removed with its pins, so the next start is a first start beside kube-proxy.
-    outside.scene.waggle.kill().unwrap();
-    fs::remove_dir_all(outside.scene.waggle.pins()).unwrap();
+    remove_waggle(outside);
     place.install_others(&netns);
     let others = place.listing(&netns);
     place.install(outside);
     let both = place.listing(&netns);
     serve(outside);
-    let sockets = open(&outside.client, &frontends(outside));
+    let frontends = Family::BOTH.map(|family| outside.frontends(family));
+    let clients = [&outside.client, &*outside.scene.from_pod, &*outside.scene.from_node];
+    let dialled = dialled(place, frontends, clients);
+    let sockets = open(&dialled);
     assert_backends_answer(&sockets, "before");
     outside.scene.waggle.restart().unwrap();
     let node = &outside.scene.node;
-    served_by(outside, ["p2", "p2"]);
+    served_by(&dialled, BY_WAGGLE);
+    assert_backends_answer(&sockets, "beside new connections");
 
     refuses_while_kube_proxy_runs(node);
     let planned = cleaned(node, &["--dry-run"]);
     assert_eq!(place.listing(&netns), both, "after a dry run");
     let done = cleaned(node, &[]);
     let settled = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
-    assert_eq!(settled(&planned).replace("would remove", "removed").replace("would add", "added"), settled(&done));
+    let planned = settled(&planned).replace("would remove", "removed").replace("would add", "added");
+    assert_eq!(planned.replace("would keep", "kept"), settled(&done));
     println!("{done}");
     assert_backends_answer(&sockets, "after the clean-up");
-    served_by(outside, ["p2", "p2"]);
-    assert_backends_answer(&sockets, "beside new connections");
+    served_by(&dialled, BY_WAGGLE);
+    assert_backends_answer(&sockets, "beside new connections after the clean-up");
+    if place == Place::Ipvs {
+        virtual_servers::forget_datagrams(&netns);
+    }
     ends_with_the_connections(node, sockets);
     assert_eq!(place.listing(&netns), others);
+    served_by(&dialled, BY_WAGGLE);
 
     // The way back: kube-proxy's rules first, then Waggle goes.
     place.install(outside);
-    served_by(outside, ["p2", "p2"]);
+    served_by(&dialled, BY_WAGGLE);
     outside.scene.waggle.stop().unwrap();
-    let (success, text) = cleanup(&outside.scene.node, &["--instance", &outside.scene.node.instance()]);
+    let (success, text) = cleanup(node, &["--instance", &node.instance()]);
     assert!(success && text.starts_with("removed "), "{text}");
-    served_by(outside, ["p1", "far"]);
+    served_by(&dialled, None);
 }
 
 #[test]
@@ -156,6 +185,13 @@ fn s31_what_kube_proxy_has_left_in_nftables_is_removed_and_nothing_is_cut() {
 fn s31_what_kube_proxy_has_left_in_iptables_is_removed_and_nothing_is_cut() {
     for variant in ["nft", "legacy"] {
         from_outside_by("auto", "left-ipt", |outside| scenario(Place::Iptables(variant), outside));
+    }
+}
+
+#[test]
+fn s31_what_kube_proxy_has_left_in_ipvs_is_removed_and_nothing_is_cut() {
+    if virtual_servers::has_ipvs() {
+        from_outside_by("auto", "left-vs", |outside| scenario(Place::Ipvs, outside));
     }
 }
 

@@ -11,11 +11,11 @@ use std::{
 use harness::{
     agents::Files,
     lab::{Netns, Process, Source, find_program},
-    scene::{NODE_PORT, Outside, output, until},
+    scene::{NODE_PORT, Outside, until},
 };
 use serde_json::json;
 
-use super::rules::{Place, feed};
+use super::{rules::Place, virtual_servers::has_ipvs};
 
 /// A mode of kube-proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,9 +26,7 @@ pub enum Mode {
     Ipvs,
 }
 
-/// What others have on the node: a virtual server, a set and a dummy device, in IPVS mode.
-const OTHER_SERVER: &str = "-A -t 192.0.2.200:80 -s rr\n-a -t 192.0.2.200:80 -r 192.0.2.201:80 -m -w 1\n";
-const OTHER_SET: &str = "create OTHERS hash:ip\nadd OTHERS 192.0.2.200\n";
+/// What others have on the node.
 const OTHER_TABLE: &str =
     "table inet others { chain input { type filter hook input priority 0; ct state new accept; }; }";
 
@@ -46,7 +44,7 @@ impl Mode {
         match self {
             Self::Nftables => Place::Nftables,
             Self::Iptables(variant) => Place::Iptables(variant),
-            Self::Ipvs => Place::Iptables("nft"),
+            Self::Ipvs => Place::Ipvs,
         }
     }
 
@@ -54,28 +52,16 @@ impl Mode {
     pub fn install_others(self, netns: &Netns) {
         match self {
             Self::Nftables => netns.load_rules(OTHER_TABLE).unwrap(),
-            Self::Iptables(_) => self.place().install_others(netns),
-            Self::Ipvs => {
-                self.place().install_others(netns);
-                feed(netns, &["ipvsadm", "--restore"], OTHER_SERVER);
-                feed(netns, &["ipset", "restore"], OTHER_SET);
-                output(netns, "ip link add others0 type dummy");
-            }
+            Self::Iptables(_) | Self::Ipvs => self.place().install_others(netns),
         }
     }
 
-    /// All that is in the kernel and may be somebody's, but for a rule in the kubelet's chain KUBE-FIREWALL, which kube-proxy makes,
+    /// Everything in the kernel that another program may have made, but for a rule in the kubelet's chain KUBE-FIREWALL, which kube-proxy makes,
     /// too, and which has to stay: it keeps others from loopback while `route_localnet` is set.
     pub fn listing(self, netns: &Netns) -> String {
         let text = self.place().listing(netns);
         let others = text.lines().filter(|line| !line.contains("block incoming localnet connections"));
-        let mut text: String = others.flat_map(|line| [line, "\n"]).collect();
-        if self == Self::Ipvs {
-            text += &["ipvsadm --save -n", "ipset list -n"].map(|command| output(netns, command)).concat();
-            let devices = output(netns, "ip -o link show type dummy");
-            text.extend(devices.lines().filter_map(|line| line.split(": ").nth(1)).flat_map(|name| [name, "\n"]));
-        }
-        text
+        others.flat_map(|line| [line, "\n"]).collect()
     }
 }
 
@@ -93,8 +79,7 @@ impl KubeProxy {
             println!("not tested: there is no kube-proxy here (`cargo xtask cluster up` builds it)");
             return None;
         };
-        if mode == Mode::Ipvs && !fs::exists("/proc/net/ip_vs").unwrap() {
-            println!("not tested: this kernel has no IPVS");
+        if mode == Mode::Ipvs && !has_ipvs() {
             return None;
         }
         Some(Self { mode, program, files: Files::new(&format!("kube-proxy-{}", mode.name())) })
@@ -150,7 +135,11 @@ impl KubeProxy {
     /// A search path in which `iptables` is that of the mode.
     fn programs(&self) -> String {
         let own = env::var("PATH").unwrap();
-        let Place::Iptables(variant) = self.mode.place() else { return own };
+        let variant = match self.mode.place() {
+            Place::Iptables(variant) => variant,
+            Place::Ipvs => "nft",
+            Place::Nftables => return own,
+        };
         let folder = self.files.path().join("bin");
         fs::create_dir_all(&folder).unwrap();
         let find = |name: &str| env::split_paths(&own).map(|path| path.join(name)).find(|path| path.is_file());

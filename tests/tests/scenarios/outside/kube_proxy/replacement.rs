@@ -1,22 +1,21 @@
 //! The take-over beside kube-proxy itself, while it runs, and the way back, as deploy/README.md says both.
 
 use std::{
-    fs,
     io::{self, Read as _, Write as _},
     net::{SocketAddr, TcpStream},
 };
 
 use harness::{
     lab::{Client, Node, START, Socket, Transport},
-    scene::{
-        Family, NODE_PORT, Origin, Outside, Setup, TRANSPORTS, expect_by, from_outside_by, output, until, web_slice,
-    },
+    scene::{Family, NODE_PORT, Origin, Outside, Setup, TRANSPORTS, expect_by, from_outside_by, until, web_slice},
 };
 use nix::sys::signal::Signal;
 
 use super::{
     NOTHING, assert_backends_answer, cleaned, cleanup, ends_with_the_connections,
     program::{KubeProxy, Mode},
+    remove_waggle,
+    virtual_servers::forget_datagrams,
 };
 use crate::health::METRICS;
 
@@ -76,16 +75,14 @@ fn remove(kube_proxy: &KubeProxy, node: &Node, sockets: Open<'_>) {
     if kube_proxy.mode() == Mode::Ipvs {
         let kept = cleaned(node, &[]);
         assert!(kept.lines().any(|line| line.contains("virtual servers with ")), "{kept}");
-        output(netns, "ipvsadm --set 0 0 1");
+        forget_datagrams(netns);
     }
     ends_with_the_connections(node, sockets);
 }
 
 fn scenario(kube_proxy: &KubeProxy, outside: &mut Outside) {
     let (mode, netns) = (kube_proxy.mode(), outside.scene.node.netns().clone());
-    // The data plane is removed with its pins, so the next start is a first start.
-    outside.scene.waggle.kill().unwrap();
-    fs::remove_dir_all(outside.scene.waggle.pins()).unwrap();
+    remove_waggle(outside);
     mode.install_others(&netns);
     let others = mode.listing(&netns);
     outside.web_of_both().iter().for_each(|object| outside.scene.put(object));

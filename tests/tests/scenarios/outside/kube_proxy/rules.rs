@@ -11,6 +11,8 @@ use harness::{
     scene::{Family, NODE_PORT, Outside},
 };
 
+use super::virtual_servers;
+
 /// Where the rules are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
@@ -18,6 +20,8 @@ pub enum Place {
     Nftables,
     /// By the programs iptables-NAME and ip6tables-NAME.
     Iptables(&'static str),
+    /// By iptables-nft, beside virtual servers of IPVS.
+    Ipvs,
 }
 
 /// The kubelet's chains and a stranger's rules. None of IPv6 needs connection tracking.
@@ -81,39 +85,54 @@ COMMIT
 impl Place {
     /// Installs the rules that are not kube-proxy's.
     pub fn install_others(self, netns: &Netns) {
-        if let Self::Iptables(variant) = self {
-            for program in ["iptables", "ip6tables"] {
-                let others = if program == "ip6tables" { OTHERS.replace("icmp", "ipv6-icmp") } else { OTHERS.into() };
-                feed(netns, &[&format!("{program}-{variant}-restore"), "--noflush"], &others);
-            }
+        let Some(variant) = self.variant() else { return };
+        for program in ["iptables", "ip6tables"] {
+            let others = if program == "ip6tables" { OTHERS.replace("icmp", "ipv6-icmp") } else { OTHERS.into() };
+            feed(netns, &[&format!("{program}-{variant}-restore"), "--noflush"], &others);
+        }
+        if self == Self::Ipvs {
+            virtual_servers::install_others(netns);
+        }
+    }
+
+    /// The iptables programs, `None` for nftables.
+    const fn variant(self) -> Option<&'static str> {
+        match self {
+            Self::Nftables => None,
+            Self::Iptables(variant) => Some(variant),
+            Self::Ipvs => Some("nft"),
         }
     }
 
     /// Installs kube-proxy's rules.
     pub fn install(self, outside: &Outside) {
         let netns = outside.scene.node.netns();
-        for family in Family::BOTH {
-            match self {
-                Self::Nftables => netns.load_rules(&nftables(outside, family)).unwrap(),
-                Self::Iptables(variant) => {
+        match self {
+            Self::Nftables => {
+                for family in Family::BOTH {
+                    netns.load_rules(&nftables(outside, family)).unwrap();
+                }
+            }
+            Self::Iptables(variant) => {
+                for family in Family::BOTH {
                     let program = if family.number() == 4 { "iptables" } else { "ip6tables" };
                     feed(netns, &[&format!("{program}-{variant}-restore"), "--noflush"], &iptables(outside, family));
                 }
             }
+            Self::Ipvs => virtual_servers::install(outside),
         }
     }
 
-    /// All rules as they are written, without counters and dates.
+    /// All rules as they are written, without counters and dates, and what IPVS has besides.
     pub fn listing(self, netns: &Netns) -> String {
-        let programs = match self {
-            Self::Nftables => vec!["nft -s list ruleset".to_owned()],
-            Self::Iptables(variant) => {
-                ["iptables", "ip6tables"].map(|program| format!("{program}-{variant}-save")).to_vec()
-            }
+        let programs = match self.variant() {
+            None => vec!["nft -s list ruleset".to_owned()],
+            Some(variant) => ["iptables", "ip6tables"].map(|program| format!("{program}-{variant}-save")).to_vec(),
         };
         let text: String = programs.iter().map(|program| harness::scene::output(netns, program)).collect();
         let lines = text.lines().filter(|line| !line.starts_with('#'));
-        lines.map(|line| line.split(" [").next().unwrap_or_default().to_owned() + "\n").collect()
+        let rules: String = lines.map(|line| line.split(" [").next().unwrap_or_default().to_owned() + "\n").collect();
+        if self == Self::Ipvs { rules + &virtual_servers::listing(netns) } else { rules }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Datagrams that are larger than the path to the backend allows: the sender is told, and its kernel fragments the
+//! Datagrams that are larger than the path to the backend allows: the sender gets an error, and its kernel fragments the
 //! next ones.
 
 use std::time::Duration;

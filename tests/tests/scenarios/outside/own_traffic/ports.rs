@@ -22,7 +22,7 @@ fn is_warning(line: &LogLine) -> bool {
 }
 
 /// Clients outside and the node itself reach the same backend, many times, while some connections of each stay.
-fn nobody_is_lost(outside: &Outside, what: &str) {
+fn assert_none_is_lost(outside: &Outside, what: &str) {
     over_both(|family| {
         outside.serve(family, &outside.web(family), &[&outside.remote]);
         let (to, direct) = (outside.node_port(family), SocketAddr::new(family.of(&outside.remote), 8080));
@@ -47,10 +47,10 @@ fn w02_hosts_that_keep_all_ports_lose_no_flow() {
         outside.scene.waggle.stop().unwrap();
         outside.scene.waggle.restart().unwrap();
         assert!(outside.scene.waggle.log().since(0).iter().any(is_warning), "it is said");
-        nobody_is_lost(outside, "all");
+        assert_none_is_lost(outside, "all");
         for (range, reserved) in [("1024 65000", ""), ("32768 60999", "1024-32767,61000-65535")] {
             keep(&host, range, reserved);
-            nobody_is_lost(outside, &format!("{range:?} and {reserved:?}"));
+            assert_none_is_lost(outside, &format!("{range:?} and {reserved:?}"));
         }
     });
 }
@@ -68,10 +68,10 @@ fn w02_what_the_host_keeps_is_followed() {
         assert!(!outside.scene.waggle.log().since(0).iter().any(is_warning), "there are enough by default");
         keep(&host, "2048 65535", "");
         said("few ports", mark);
-        nobody_is_lost(outside, "few");
+        assert_none_is_lost(outside, "few");
         let mark = outside.scene.waggle.log().mark();
         keep(&host, "32768 60999", "");
         said("enough ports", mark);
-        nobody_is_lost(outside, "enough");
+        assert_none_is_lost(outside, "enough");
     });
 }

@@ -1,23 +1,21 @@
 //! The first commands in the README are the first that `.ci/run` runs.
 
-use std::{fs, path::Path, process::Command};
+use std::process::Command;
 
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests is a folder of the workspace")
-}
+use super::{read, root};
 
 #[test]
 fn ci_takes_the_commands_of_a_first_try_from_the_readme() {
     let output = Command::new(root().join(".ci/readme-commands")).output().unwrap();
     let commands = String::from_utf8(output.stdout).unwrap();
     assert_eq!(commands.lines().collect::<Vec<_>>(), ["cargo xtask run", "cargo xtask test"]);
-    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let readme = read("README.md");
     assert!(commands.lines().all(|command| readme.lines().any(|line| line.starts_with(command))));
 }
 
 #[test]
 fn ci_builds_nothing_before_the_readmes_commands() {
-    let script = fs::read_to_string(root().join(".ci/run")).unwrap();
+    let script = read(".ci/run");
     let lines: Vec<_> = script.lines().filter(|line| !line.trim_start().starts_with('#')).collect();
     let reads = lines.iter().position(|line| line.contains("< <(.ci/readme-commands)")).unwrap();
     let builds = |line: &&str| {

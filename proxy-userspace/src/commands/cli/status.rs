@@ -1,0 +1,34 @@
+//! The arguments of `waggle status`.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use clap::Args;
+
+use super::{InstanceArgs, Output};
+use crate::config::METRICS_PORT;
+
+pub(super) const AFTER_HELP: &str = "\
+Exit code: 0 if the instance is healthy or degraded, as /livez sees it, 1 if it is unhealthy, has no agent that answers, or is not
+on this machine.
+
+Examples:
+  waggle status
+  waggle status -o wide
+  waggle status -o json | jq .reasons";
+
+/// Where an agent serves its status by default.
+const DEFAULT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), METRICS_PORT);
+
+/// `waggle status`.
+#[derive(Args, Clone, Debug)]
+pub struct StatusArgs {
+    /// Where the agent serves its metrics and status: the address of `waggle run --metrics-bind-address`
+    #[arg(long, value_name = "IP:PORT", default_value_t = DEFAULT)]
+    pub address: SocketAddr,
+    /// The instance to look at
+    #[command(flatten)]
+    pub instance: InstanceArgs,
+    /// Output format
+    #[arg(long, short, value_name = "FORMAT", default_value = "table")]
+    pub output: Output,
+}

@@ -1,0 +1,45 @@
+//! Markdown with lines of the repository's width.
+
+/// The longest line, in characters.
+const WIDTH: usize = 130;
+
+/// Returns an item of a list, with lines of at most [`WIDTH`] characters where the words allow that.
+pub(super) fn item(text: &str) -> String {
+    let mut lines = vec![String::from("-")];
+    for word in text.split_whitespace() {
+        let line = lines.last_mut().expect("there is a first line");
+        if line.chars().count() + 1 + word.chars().count() > WIDTH && line.len() > 1 {
+            lines.push(format!("  {word}"));
+        } else {
+            line.push(' ');
+            line.push_str(word);
+        }
+    }
+    lines.join("\n") + "\n"
+}
+
+/// Returns a row of a table.
+pub(super) fn row<const N: usize>(cells: [&str; N]) -> String {
+    format!("| {} |\n", cells.map(|cell| cell.replace('|', r"\|")).join(" | "))
+}
+
+/// Returns the first two lines of a table.
+pub(super) fn titles<const N: usize>(titles: [&str; N]) -> String {
+    row(titles) + "|" + &"---|".repeat(N) + "\n"
+}
+
+/// Returns a sentence that ends with a full stop.
+pub(super) fn sentence(text: &str) -> String {
+    let text = text.trim();
+    if text.ends_with(['.', ':', '?', '!']) { text.to_owned() } else { format!("{text}.") }
+}
+
+#[test]
+fn items_are_wrapped_between_words() {
+    let text = item(&"word ".repeat(60));
+    assert!(text.lines().all(|line| line.chars().count() <= WIDTH), "{text}");
+    assert!(text.lines().skip(1).all(|line| line.starts_with("  word")) && text.starts_with("- word"), "{text}");
+    assert_eq!(text.matches("word").count(), 60);
+    assert_eq!(item("one"), "- one\n");
+    assert_eq!(item(&"x".repeat(200)).lines().count(), 1, "a long word is not cut");
+}

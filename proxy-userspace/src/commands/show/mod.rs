@@ -1,0 +1,119 @@
+//! Prints what is asked for on standard output. A reader that closes the pipe, as in `waggle get … | head`, ends the command
+//! without an error.
+
+mod printer;
+
+use std::{
+    io::{self, ErrorKind, Write as _},
+    thread,
+    time::Duration,
+};
+
+use clap::CommandFactory as _;
+
+use self::printer::Printer;
+use crate::{
+    commands::{
+        cli::{Cli, GetArgs, InstanceArgs, NotOfKind, Shell, What},
+        get::{
+            Clients, Fill, InspectError, Pins, Row, Seen, Selection, Snapshot, Tracked, affinity, backends,
+            bpftool_commands, devices, drops, endpoints, flows, maps, read_consistently, read_counters, services,
+        },
+    },
+    maps::PinFolder,
+};
+
+/// How often `--watch` reads the maps.
+const PERIOD: Duration = Duration::from_secs(1);
+/// How long to wait before a look is repeated, because maps were being replaced.
+const PAUSE: Duration = Duration::from_millis(50);
+/// How often the first look is made: for a second, so that what is wrong is said soon.
+const FIRST_TRIES: u32 = 20;
+/// How often a later look is made: for ten seconds, since an agent or a clean-up may be slow.
+const TRIES: u32 = 200;
+
+/// Prints a completion script.
+pub fn completion(shell: Shell) -> anyhow::Result<()> {
+    let mut script = Vec::new();
+    clap_complete::generate(clap_complete::Shell::from(shell), &mut Cli::command(), "waggle", &mut script);
+    print(&script)?;
+    Ok(())
+}
+
+/// `waggle bpftool`.
+pub fn bpftool(args: &InstanceArgs) -> anyhow::Result<()> {
+    print(bpftool_commands(&args.instance)?.as_bytes())?;
+    Ok(())
+}
+
+/// `waggle get`. With `--watch` it only ends when the reader closes the pipe, or the instance can no longer be read.
+pub fn get(args: &GetArgs) -> anyhow::Result<()> {
+    let instance = args.instance.instance.as_str();
+    match args.what.kind {
+        What::Services => show(args, || Ok(services(&Snapshot::read(instance)?))),
+        What::Endpoints => show(args, || Ok(endpoints(&Snapshot::read(instance)?))),
+        What::Backends => show(args, || Ok(backends(&Snapshot::read(instance)?))),
+        What::Flows => show(args, || Ok(flows(&Snapshot::read(instance)?, &Tracked::read(instance)?))),
+        What::Affinity => show(args, || Ok(affinity(&Snapshot::read(instance)?, &Clients::read(instance)?))),
+        What::Drops => show(args, || Ok(drops(&read_counters(instance)?))),
+        What::Maps => show(args, || Ok(maps(&Fill::read(instance)?))),
+        What::Devices => show(args, || devices(instance)),
+    }
+}
+
+/// Prints the rows, then an error if a name has none, then those that change.
+fn show<R: Row + Clone>(args: &GetArgs, read: impl Fn() -> Result<Vec<R>, InspectError>) -> anyhow::Result<()> {
+    let selection = selection(args)?;
+    selection.fields.check::<R>()?;
+    let folder = PinFolder::new(&args.instance.instance);
+    let look = |tries| read_consistently(tries, || Pins::read(&folder), &read, || thread::sleep(PAUSE));
+    let (rows, found) = selection.select(look(FIRST_TRIES)?)?;
+    let mut printer = Printer::new(args);
+    if rows.is_empty() && found.is_ok() && !args.watch && printer.is_table() {
+        eprintln!("waggle: {}", selection.nothing::<R>());
+    }
+    let is_printed = !(rows.is_empty() && found.is_err()) || args.watch;
+    let mut seen = Seen::default();
+    let text = printer.text(&seen.take(rows)?)?;
+    let mut is_open = is_printed && print(text.as_bytes())?;
+    found?;
+    while args.watch && is_open {
+        thread::sleep(PERIOD);
+        let rows = look(TRIES).map_err(|error| of_watch(&args.instance.instance, error))?;
+        // Names that go while they are watched are no error.
+        let events = seen.take(selection.select(rows)?.0)?;
+        if !events.is_empty() {
+            is_open = print(printer.text(&events)?.as_bytes())?;
+        }
+    }
+    Ok(())
+}
+
+fn selection(args: &GetArgs) -> Result<Selection, NotOfKind> {
+    let fields = args.field_selector.clone().unwrap_or_default();
+    Ok(Selection { namespace: args.namespace.clone(), names: args.names()?, fields })
+}
+
+/// The error that ends a watch whose instance is gone.
+#[derive(Debug, thiserror::Error)]
+#[error("watch instance {instance:?}: its data plane has been removed, as `waggle cleanup` does")]
+struct Removed {
+    instance: String,
+}
+
+/// Returns the error that ends a watch.
+fn of_watch(instance: &str, error: InspectError) -> anyhow::Error {
+    match error {
+        InspectError::Missing { .. } => Removed { instance: instance.to_owned() }.into(),
+        other => other.into(),
+    }
+}
+
+/// Writes to standard output. False if the reader has closed it.
+pub(super) fn print(bytes: &[u8]) -> io::Result<bool> {
+    let mut out = io::stdout();
+    match out.write_all(bytes).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
+        written => written.map(|()| true),
+    }
+}

@@ -1,0 +1,164 @@
+//! Shows the screens on the terminal and follows keys, signals and time, until the user quits. Whatever ends the command, also an
+//! error or a panic, the terminal is as it was before.
+
+use std::{
+    env,
+    io::{self, IsTerminal as _},
+};
+
+use anyhow::Context as _;
+use futures::StreamExt as _;
+use ratatui::{
+    DefaultTerminal,
+    crossterm::event::{Event, EventStream, KeyEventKind},
+};
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    time::{Interval, MissedTickBehavior, interval},
+};
+
+use super::{
+    backends::backends,
+    draw::{Theme, draw},
+    rates::Figures,
+    sample::Sample,
+    state::{Next, Screen, State, View},
+};
+use crate::{
+    commands::{cli::TopArgs, get::InspectError},
+    logging::{colour, errors::Report},
+};
+
+/// Follows an instance from its first sample on.
+pub fn follow(args: &TopArgs, first: Sample) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(run(Top::new(args, first)))
+}
+
+async fn run(mut top: Top<'_>) -> anyhow::Result<()> {
+    let mut signals = Signals::new().context("follow signals")?;
+    let mut terminal = RawTerminal::open().context("open the terminal (`waggle top --once` needs none)")?;
+    let mut keys = EventStream::new();
+    let mut ticks = ticks(top.args).await;
+    loop {
+        top.show(&mut terminal.0).context("draw on the terminal")?;
+        tokio::select! {
+            () = signals.next() => return Ok(()),
+            _ = ticks.tick() => top.look(),
+            event = keys.next() => {
+                let Some(event) = event else { return Ok(()) };
+                if top.handle(&event.context("read keys from the terminal")?) == Next::Quit {
+                    return Ok(());
+                }
+            }
+        }
+    }
+}
+
+/// Returns the times of the looks after the first one. After a late look the next one is a whole interval later.
+async fn ticks(args: &TopArgs) -> Interval {
+    let mut ticks = interval(args.interval());
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    // The first tick is immediate.
+    ticks.tick().await;
+    ticks
+}
+
+/// The signals that end the command. SIGINT comes from other processes only: Ctrl-C is a key.
+struct Signals([Signal; 3]);
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self([signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?, signal(SignalKind::hangup())?]))
+    }
+
+    async fn next(&mut self) {
+        let [terminate, interrupt, hangup] = &mut self.0;
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+            _ = hangup.recv() => {}
+        }
+    }
+}
+
+/// The terminal in raw mode, with its alternate screen.
+struct RawTerminal(DefaultTerminal);
+
+impl RawTerminal {
+    /// Takes the terminal. From here on a panic restores it before it prints its message.
+    fn open() -> io::Result<Self> {
+        // Half of it may have been done.
+        ratatui::try_init().map(Self).inspect_err(|_| drop(ratatui::try_restore()))
+    }
+}
+
+impl Drop for RawTerminal {
+    fn drop(&mut self) {
+        // If the terminal is gone, there is nothing to restore.
+        let _ = self.0.show_cursor();
+        let _ = ratatui::try_restore();
+    }
+}
+
+/// What is shown, and where it comes from.
+struct Top<'a> {
+    args: &'a TopArgs,
+    theme: Theme,
+    last: Sample,
+    view: View,
+    state: State,
+}
+
+impl<'a> Top<'a> {
+    fn new(args: &'a TopArgs, first: Sample) -> Self {
+        let figures = Figures::compare(&first, &first, args.namespace.as_deref());
+        let theme =
+            Theme { is_coloured: colour::is_wanted(io::stdout().is_terminal(), env::var_os("NO_COLOR").as_deref()) };
+        Self { args, theme, last: first, view: View { figures, ..View::default() }, state: State::default() }
+    }
+
+    fn show(&self, terminal: &mut DefaultTerminal) -> io::Result<()> {
+        terminal.draw(|frame| draw(frame, &self.view, &self.state, self.theme)).map(drop)
+    }
+
+    fn handle(&mut self, event: &Event) -> Next {
+        let Event::Key(key) = event else { return Next::Continue };
+        if key.kind == KeyEventKind::Release {
+            return Next::Continue;
+        }
+        let next = self.state.press(*key, &self.view);
+        if let Err(error) = self.read_flows() {
+            self.note(&error);
+        }
+        next
+    }
+
+    /// Reads the maps. If that fails, as it may while an agent replaces them, what was read last stays.
+    fn look(&mut self) {
+        match self.read() {
+            Ok(()) => self.view.stale = None,
+            Err(error) => self.note(&error),
+        }
+    }
+
+    fn read(&mut self) -> Result<(), InspectError> {
+        let sample = Sample::read(&self.args.instance.instance)?;
+        self.view.figures = Figures::compare(&self.last, &sample, self.args.namespace.as_deref());
+        self.view.history.push(&self.view.figures);
+        self.last = sample;
+        self.read_flows()
+    }
+
+    /// Reads the flows if the screen shows them and they are not known yet.
+    fn read_flows(&mut self) -> Result<(), InspectError> {
+        let Screen::Backends(port) = &self.state.screen else { return Ok(()) };
+        let is_read = self.last.read_flows(&self.args.instance.instance);
+        self.view.backends = backends(&self.last, port);
+        is_read
+    }
+
+    fn note(&mut self, error: &InspectError) {
+        self.view.stale = Some((Report(error).to_string(), self.last.at.elapsed().as_secs()));
+    }
+}

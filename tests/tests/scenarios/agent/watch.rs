@@ -1,0 +1,125 @@
+//! `waggle get --watch` beside an agent that changes Services, replaces its maps, and is removed.
+
+#![expect(clippy::unwrap_used, reason = "a step that fails fails the test")]
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader, Read as _},
+    os::unix::fs::MetadataExt as _,
+    process::{Child, Stdio},
+    sync::mpsc::{Receiver, channel},
+    thread::{self, JoinHandle},
+};
+
+use harness::{
+    objects::{service, slice},
+    scene::{Origin, Scene, Setup, WAIT_LIMIT, until},
+};
+use serde_json::{Value, json};
+
+use super::get::{get_command, serve};
+
+/// More Services than SERVICES has room for at first; each has two entries.
+const SERVICES: usize = 2300;
+
+/// A running `waggle get --watch`, and the lines that it prints.
+struct Watch {
+    process: Child,
+    lines: Receiver<String>,
+    reader: JoinHandle<()>,
+}
+
+impl Watch {
+    fn start(scene: &Scene, arguments: &str) -> Self {
+        let mut command = get_command(scene, &format!("{arguments} --watch"));
+        let mut process = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let output = BufReader::new(process.stdout.take().unwrap());
+        let (sender, lines) = channel();
+        let reader =
+            thread::spawn(move || output.lines().map_while(Result::ok).for_each(|line| sender.send(line).unwrap()));
+        Self { process, lines, reader }
+    }
+
+    fn line(&self) -> String {
+        self.lines.recv_timeout(WAIT_LIMIT).unwrap()
+    }
+
+    /// The next event in JSON: its lines end at the first one that is a closing brace.
+    fn event(&self) -> Value {
+        let mut text = String::new();
+        while !text.ends_with("\n}") {
+            text += "\n";
+            text += &self.line();
+        }
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
+    }
+
+    /// Waits until it ends. Returns its exit code and what it says on standard error. It must have printed nothing more.
+    fn end(mut self) -> (i32, String) {
+        let mut errors = String::new();
+        self.process.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
+        let status = self.process.wait().unwrap();
+        self.reader.join().unwrap();
+        assert_eq!(self.lines.try_iter().collect::<Vec<_>>(), [] as [String; 0]);
+        (status.code().unwrap(), errors)
+    }
+
+    /// Ends it. It must have printed nothing more.
+    fn kill(mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+        self.reader.join().unwrap();
+        assert_eq!(self.lines.try_iter().collect::<Vec<_>>(), [] as [String; 0]);
+    }
+}
+
+#[test]
+fn watch_prints_rows_that_come_change_and_go() {
+    let scene = Setup::new("get-watch").backends(1).start();
+    serve(&scene);
+    let watch = Watch::start(&scene, "services -n default");
+    let first: Vec<String> = (0..4).map(|_| watch.line()).collect();
+    assert!(
+        first[0].starts_with("NAMESPACE ") && first[1].contains(" shop ") && first[3].contains(" web "),
+        "{first:?}"
+    );
+    scene.put(&service("new").cluster_ip("10.96.0.12").port(80, 80).build());
+    let line = watch.line();
+    assert!(line.contains(" new ") && line.contains("none: rejects"), "{line}");
+    assert_eq!(line.find("10.96.0.12"), first[1].find("10.96.0.11"), "columns stay");
+    scene.put(&slice("new").port(80).pod(scene.pod(1)).build());
+    let changed = watch.line();
+    assert!(changed.contains(" new ") && !changed.contains("none: rejects"), "{changed}");
+    scene.delete("Service", "new");
+    assert_eq!(watch.line(), changed, "a deleted row is printed as it was last");
+    watch.kill();
+}
+
+#[test]
+fn watch_goes_on_while_maps_are_replaced_and_ends_when_they_are_removed() {
+    let mut scene = Setup::new("get-moved").origin(Origin::Api).backends(1).start();
+    serve(&scene);
+    let watch = Watch::start(&scene, "endpoints shop --output-watch-events -o json");
+    let without = watch.event();
+    assert_eq!((&without["type"], &without["object"]["name"]), (&json!("ADDED"), &json!("shop")));
+    let pin = scene.waggle.pins().join("services");
+    let inode = || fs::metadata(&pin).unwrap().ino();
+    let before = inode();
+    for number in 0..SERVICES {
+        let address = format!("10.96.{}.{}", 16 + number / 250, number % 250);
+        scene.put(&service(&format!("many-{number}")).cluster_ip(&address).port(80, 8080).build());
+    }
+    until("a larger map is in place", || inode() != before);
+    scene.put(&slice("shop").port(80).pod(scene.pod(1)).build());
+    let [gone, with] = [watch.event(), watch.event()];
+    assert_eq!(gone, json!({"type": "DELETED", "object": without["object"]}), "the row without a backend");
+    assert_eq!((&with["type"], &with["object"]["lists"]), (&json!("ADDED"), &json!(["Cluster"])));
+    scene.waggle.kill().unwrap();
+    let (success, text) = scene.cli(&["cleanup"]);
+    assert!(success, "{text}");
+    let (code, errors) = watch.end();
+    let instance = scene.node.instance();
+    let expected =
+        format!("waggle: watch instance {instance:?}: its data plane has been removed, as `waggle cleanup` does\n");
+    assert_eq!((code, errors), (1, expected));
+}
