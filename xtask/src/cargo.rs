@@ -30,8 +30,13 @@ pub(crate) fn command() -> Command {
 
 /// Returns the output of `cargo metadata` for the packages that are built on this host.
 pub(crate) fn metadata() -> Result<Value> {
+    metadata_for(&host()?)
+}
+
+/// Returns the output of `cargo metadata` for the packages that are built for a target.
+pub(crate) fn metadata_for(target: &str) -> Result<Value> {
     let mut command = command();
-    command.args(["metadata", "--format-version=1", "--filter-platform", &host()?]);
+    command.args(["metadata", "--format-version=1", "--filter-platform", target]);
     command::announce(&command);
     let output = command.stderr(Stdio::inherit()).output().context("start cargo metadata")?;
     if !output.status.success() {

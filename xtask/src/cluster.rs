@@ -36,7 +36,8 @@ pub(crate) fn command(arguments: &[String]) -> Result<ExitCode> {
     match command::exec_silently(&mut command)? {}
 }
 
-fn build() -> Result<PathBuf> {
+/// Builds the program that runs clusters, and returns its path.
+pub(crate) fn build() -> Result<PathBuf> {
     let mut build = cargo::workspace("build");
     // Silent, since a program may read what kubectl prints.
     build.args(["--quiet", "--bin", "cluster"]);

@@ -4,6 +4,7 @@ mod bench;
 mod cargo;
 mod cluster;
 mod command;
+mod dist;
 mod docs;
 mod ebpf_toolchain;
 mod fuzz;
@@ -94,6 +95,8 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Make a release: the program, an SBOM, an OCI image, a Debian package, checksums
+    Dist(dist::Arguments),
     /// Boot other kernels in an emulated machine and run the tests that depend on the kernel
     Vm(vm::Arguments),
 }
@@ -119,6 +122,7 @@ fn dispatch(task: Task) -> Result<ExitCode> {
         Task::Soak { arguments } => soak::command(&arguments),
         Task::Bench { arguments } => bench::command(&arguments),
         Task::Cluster { arguments } => cluster::command(&arguments),
+        Task::Dist(arguments) => dist::command(&arguments),
         Task::Vm(arguments) => vm::command(&arguments),
     }
 }

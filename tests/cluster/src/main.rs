@@ -63,6 +63,15 @@ enum Task {
     },
     /// Stop the cluster and remove everything: processes, namespaces, mounts, control groups, files
     Down,
+    /// Write Waggle's image as an archive in OCI's layout, for `cargo xtask dist`
+    #[command(hide = true)]
+    Image {
+        /// The archive
+        archive: PathBuf,
+        /// The program in the image
+        #[arg(long, env = "WAGGLE_BIN", value_name = "FILE", hide = true)]
+        program: PathBuf,
+    },
     /// Print where Kubernetes' programs are; fail if they are not built yet
     Programs,
     /// Run kubectl in the cluster
@@ -101,6 +110,7 @@ fn run(task: Task) -> Result<ExitCode> {
             up::run(Members { nodes, proxy, families, device_mode }, &source)
         }
         Task::Down => down::run(),
+        Task::Image { archive, program } => images::write(&program, &archive),
         Task::Programs => Programs::show(),
         Task::Kubectl { arguments } => kubectl::run(&arguments),
         Task::Status => status::run(),

@@ -31,10 +31,12 @@ pub(crate) enum Purpose {
     Vm,
     /// A real cluster on this machine
     Cluster,
+    /// Making a release
+    Dist,
 }
 
-/// The purposes that the command installs for by default: not [`Purpose::Vm`] and [`Purpose::Cluster`], which are large and
-/// rarely needed, and not [`Purpose::Fuzz`], whose command installs it.
+/// The purposes that the command installs for by default: not [`Purpose::Vm`], [`Purpose::Cluster`] and [`Purpose::Dist`], which
+/// are large or rarely needed, and not [`Purpose::Fuzz`], whose command installs it.
 const ALL: [Purpose; 3] = [Purpose::Build, Purpose::Lint, Purpose::Lab];
 
 /// Runs the command: installs what `purposes` need, or the defaults if there are none. With `check`, only prints what is

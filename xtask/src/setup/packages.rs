@@ -40,7 +40,7 @@ pub(crate) const LLVM_PREFIX: &str = "/usr/lib/llvm-22";
 pub(crate) const LINKER_VERSION: &str = "0.13.0";
 
 /// The programs of the system that are needed.
-pub(crate) const PROGRAMS: [Program; 32] = [
+pub(crate) const PROGRAMS: [Program; 36] = [
     program("cc", Purpose::Build, "gcc", "links Rust programs"),
     program("ip", Purpose::Lab, "iproute2", "network namespaces and links of the tests"),
     program("nft", Purpose::Lab, "nftables", "the rule set that the benchmark compares with"),
@@ -72,6 +72,10 @@ pub(crate) const PROGRAMS: [Program; 32] = [
     program("dig", Purpose::Cluster, "bind9-dnsutils", "Kubernetes' tests call it in pods"),
     program("ping", Purpose::Cluster, "iputils-ping", "Kubernetes' tests call it in pods"),
     program("iperf", Purpose::Cluster, "iperf", "Kubernetes' tests call it in pods"),
+    program("musl-gcc", Purpose::Dist, "musl-tools", "compiles C in a static program"),
+    program("umoci", Purpose::Dist, "umoci", "makes container images from files"),
+    program("strip", Purpose::Dist, "binutils", "makes programs in container images smaller"),
+    program("debootstrap", Purpose::Dist, "debootstrap", "makes a clean Debian that the package is installed in"),
     program("/bin/busybox", Purpose::Cluster, "busybox-static", "is an image that Kubernetes' tests start"),
 ];
 

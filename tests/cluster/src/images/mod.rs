@@ -7,17 +7,21 @@ use std::{
     hash::{DefaultHasher, Hash as _, Hasher as _},
     os::unix::fs::{PermissionsExt as _, symlink},
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, ExitCode},
 };
 
 use anyhow::{Context as _, Result};
 
 mod containerfile;
 mod list;
+mod time;
 
 pub use list::PAUSE;
 
-use self::list::{Image, WAGGLE, others, waggle};
+use self::{
+    list::{Image, WAGGLE, others, waggle},
+    time::Time,
+};
 use crate::{
     command::{output, succeeds},
     folders,
@@ -52,6 +56,15 @@ pub fn make(programs: &Programs, source: &Source) -> Result<Vec<(String, PathBuf
         Source::Containerfile => (WAGGLE.0.to_owned(), containerfile::build(WAGGLE.0, WAGGLE.1)?),
     });
     Ok(archives)
+}
+
+/// Writes Waggle's image with this program as an archive. Equal programs make equal archives if SOURCE_DATE_EPOCH is set.
+pub fn write(program: &Path, archive: &Path) -> Result<ExitCode> {
+    let image = waggle(program);
+    let scratch = archive.with_extension("making");
+    image.pack(&image.all_files()?, &scratch, archive)?;
+    fs::remove_dir_all(&scratch).with_context(|| format!("remove {}", scratch.display()))?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Imports an archive into a node's containerd.
@@ -93,11 +106,12 @@ impl Image {
             let from = fs::canonicalize(from.trim())?;
             files.insert((from, format!("/bin/{tool}")));
         }
-        for (program, _) in files.clone() {
-            files.extend(libraries(&program).into_iter().map(|path| (PathBuf::from(&path), path)));
+        let libraries: BTreeSet<_> = files.iter().flat_map(|(program, _)| libraries(program)).collect();
+        if !libraries.is_empty() {
+            // How the C library resolves names.
+            files.insert(("/etc/nsswitch.conf".into(), "/etc/nsswitch.conf".into()));
         }
-        // How the C library resolves names.
-        files.insert(("/etc/nsswitch.conf".into(), "/etc/nsswitch.conf".into()));
+        files.extend(libraries.into_iter().map(|path| (PathBuf::from(&path), path)));
         Ok(files)
     }
 
@@ -123,19 +137,21 @@ impl Image {
             let _ = fs::remove_file(root.join(link.trim_start_matches('/')));
             symlink(target, root.join(link.trim_start_matches('/')))?;
         }
+        let time = Time::new()?;
+        time.set(&root)?;
         let layout = scratch.join("layout");
         let image = format!("{}:{}", layout.display(), self.tag);
         let umoci = || Command::new("umoci");
         output(umoci().arg("init").arg("--layout").arg(&layout))?;
         output(umoci().args(["new", "--image", &image]))?;
-        output(umoci().args(["insert", "--image", &image]).arg(&root).arg("/"))?;
+        output(umoci().args(["insert", "--image", &image]).args(time.of_history()).arg(&root).arg("/"))?;
         let mut config = umoci();
         config.args(["config", "--image", &image, "--config.env", "PATH=/usr/local/bin:/usr/bin:/bin"]);
         config.args(self.entrypoint.iter().flat_map(|word| ["--config.entrypoint", word]));
         config.args(self.command.iter().flat_map(|word| ["--config.cmd", word]));
-        output(&mut config)?;
+        output(config.args(time.of_history()).args(time.of_image()))?;
         output(umoci().args(["gc", "--layout"]).arg(&layout))?;
-        output(Command::new("tar").arg("-C").arg(&layout).arg("-cf").arg(archive).arg("."))?;
+        output(Command::new("tar").args(time.of_archive()).arg("-C").arg(&layout).arg("-cf").arg(archive).arg("."))?;
         Ok(())
     }
 }
