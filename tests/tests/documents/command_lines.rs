@@ -8,7 +8,8 @@ use proxy_userspace::commands::cli::Cli;
 use super::{code, pages};
 
 /// Flags of other programs that the pages type.
-const OTHERS: [&str; 31] = [
+const OTHERS: [&str; 32] = [
+    "again",
     "all",
     "all-namespaces",
     "bin",
