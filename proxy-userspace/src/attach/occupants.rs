@@ -24,7 +24,7 @@ use crate::{
     },
 };
 
-/// A program of somebody else on a hook.
+/// A program on a hook that no instance of Waggle has attached.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Occupant {
     /// The hook.
@@ -67,7 +67,7 @@ impl KnownPrograms {
         Ok(found)
     }
 
-    /// Returns the XDP program of somebody else on a device.
+    /// Returns the XDP program on a device, unless an instance of Waggle has attached it.
     pub fn xdp_on(&self, device: u32) -> io::Result<Option<Occupant>> {
         let id = xdp::find(device, None, |part| if let LinkXdp::ProgId(id) = part { Some(id) } else { None })?;
         Ok(self.others("xdp", id.into_iter().collect(), true).pop())

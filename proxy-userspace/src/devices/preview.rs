@@ -90,7 +90,7 @@ fn of_snapshot(
     }
 }
 
-/// Returns how a device would be served, and why. An XDP program of somebody else is not considered.
+/// Returns how a device would be served, and why. XDP programs of others are not considered.
 fn decide(target: &Target, mode: DeviceMode, features: Option<XdpFeatures>) -> (Option<Mode>, String) {
     let is_asked_for = mode != DeviceMode::Auto;
     let has_none = features.is_some_and(|features| !features.is_native());

@@ -143,7 +143,7 @@ fn s20_what_pods_send_to_others_passes_untouched() {
         untouched("s20_pod_to_a_backend", tcp(IN_POD, BACKEND).syn()),
         untouched("s20_pod_to_the_node", tcp(IN_POD, NODE.at(22)).syn()),
         untouched("s20_pod_asks_for_names_beside", udp(IN_POD, BESIDE.at(53))),
-        untouched("s20_pod_answers_somebody", tcp(HERE, FROM).syn_ack()),
+        untouched("s20_pod_answers_a_client", tcp(HERE, FROM).syn_ack()),
     ];
     check_rows(rows);
 }

@@ -62,7 +62,7 @@ fn s28_answers_of_other_nodes_come_from_the_frontend() {
             .after([ingress(tcp(FROM, NODE_PORT).syn())])
             .leaves_as(tcp(NODE_PORT, FROM).rst().ttl(63))
             .counts(&FORWARDED),
-        row("s28_from_somebody_else", ingress(tcp(REMOTE_OTHER.at(8080), SNAT).syn_ack()))
+        row("s28_from_another_backend", ingress(tcp(REMOTE_OTHER.at(8080), SNAT).syn_ack()))
             .serving(web())
             .after([ingress(tcp(FROM, NODE_PORT).syn())]),
         row("s28_from_another_port", ingress(tcp(REMOTE.at(8081), SNAT).syn_ack()))
@@ -132,7 +132,7 @@ fn s26_answers_of_this_node_come_from_the_frontend() {
             .after([Step::Serve(vec![bare(), service("keep").port(1).node_port(31_000).local(POD.at(1))])])
             .becomes(tcp(NODE_PORT, FROM).data())
             .counts(&TRANSLATED),
-        row("s26_to_somebody_else", egress(tcp(HERE, CLIENT_OTHER.at(20_001)).syn_ack()))
+        row("s26_to_another_client", egress(tcp(HERE, CLIENT_OTHER.at(20_001)).syn_ack()))
             .serving(web_here())
             .after(asked()),
         row("s26_from_another_port", egress(tcp(POD.at(8081), FROM).syn_ack())).serving(web_here()).after(asked()),

@@ -3,8 +3,8 @@
 use std::cmp::Reverse;
 
 use crate::server::status::{
-    AgentReport, DeviceReport, Health, HookReport, LogReport, MapReport, SkippedReport, SourceReport, StatusReport,
-    WatchReport,
+    AgentReport, DeviceReport, Health, HookReport, LogReport, MapReport, MissingReport, SkippedReport, SourceReport,
+    StatusReport, WatchReport,
 };
 
 /// How many maps, skipped fields, and lines of the log are shown, unless all are asked for.
@@ -107,10 +107,7 @@ fn in_force(report: &StatusReport) -> Vec<String> {
 
 fn hooks(hooks: &[HookReport]) -> Vec<String> {
     let attached = hooks.iter().filter(|hook| hook.attached).count();
-    let missing = hooks
-        .iter()
-        .filter(|hook| !hook.attached)
-        .map(|hook| lacking(&hook.name, hook.missing_seconds, hook.reason.as_deref()));
+    let missing = hooks.iter().filter(|hook| !hook.attached).map(|hook| lacking(&hook.name, hook.missing.as_ref()));
     [format!("{attached} of {} attached", hooks.len())].into_iter().chain(missing).collect()
 }
 
@@ -125,15 +122,18 @@ fn devices(devices: &[DeviceReport], limit: usize) -> Vec<String> {
         names.push(format!("{} more", served.len() - names.len()));
     }
     let first = if names.is_empty() { "none is served".to_owned() } else { names.join(", ") };
-    let lost = lost.into_iter().map(|device| lacking(&device.name, device.missing_seconds, device.reason.as_deref()));
+    let lost = lost.into_iter().map(|device| lacking(&device.name, device.missing.as_ref()));
     [first].into_iter().chain(lost).collect()
 }
 
 /// Says that a hook or device lacks its program.
-fn lacking(name: &str, seconds: Option<u64>, reason: Option<&str>) -> String {
-    let since = seconds.map_or_else(String::new, |seconds| format!(" for {}", age(seconds)));
-    let reason = reason.map_or_else(String::new, |reason| format!(": {reason}"));
-    format!("- {name} is missing{since}{reason}")
+fn lacking(name: &str, missing: Option<&MissingReport>) -> String {
+    match missing {
+        Some(MissingReport { missing_seconds, reason }) => {
+            format!("- {name} is missing for {}: {reason}", age(*missing_seconds))
+        }
+        None => format!("- {name} is missing"),
+    }
 }
 
 fn maps(maps: &[MapReport], limit: usize) -> Vec<String> {

@@ -128,7 +128,7 @@ fn s18_the_nodes_own_address_is_served_but_for_the_ports_of_its_agents() {
         world.list_everything();
         let wanted = [22, 443, 10249, 10250, 10256];
         world.apply(greedy(addresses, by, addresses.node, &wanted));
-        assert_eq!(got(&mut world, addresses.node), wanted, "an address of somebody else");
+        assert_eq!(got(&mut world, addresses.node), wanted, "an address of another owner");
         world.model.set_node_addresses(local(&[addresses.node], &[]));
         assert_eq!(got(&mut world, addresses.node), [22, 443, 10249, 10250]);
         let status = json!({ "daemonEndpoints": { "kubeletEndpoint": { "Port": 10250 } } });

@@ -21,8 +21,8 @@ use self::summary::Observed;
 pub use self::time::Time;
 pub use self::{
     report::{
-        AgentReport, DeviceReport, Health, HookReport, InForce, LogReport, MapReport, SkippedReport, SourceReport,
-        StatusReport, WatchReport,
+        AgentReport, DeviceReport, Health, HookReport, InForce, LogReport, MapReport, MissingReport, SkippedReport,
+        SourceReport, StatusReport, WatchReport,
     },
     summary::{devices, hooks},
 };

@@ -125,6 +125,16 @@ pub struct InForce {
     pub backends: usize,
 }
 
+/// What keeps a hook or device without its program.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MissingReport {
+    /// For how many seconds attaching has failed.
+    pub missing_seconds: u64,
+    /// Why.
+    pub reason: String,
+}
+
 /// A hook of the cgroup.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -133,12 +143,9 @@ pub struct HookReport {
     pub name: String,
     /// Whether it has its program.
     pub attached: bool,
-    /// For how many seconds the agent has not been able to attach it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub missing_seconds: Option<u64>,
-    /// Why not.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
+    /// Since when and why the agent can't attach it; no fields if it has not tried.
+    #[serde(flatten)]
+    pub missing: Option<MissingReport>,
 }
 
 /// A device.
@@ -152,12 +159,9 @@ pub struct DeviceReport {
     pub mode: Option<Mode>,
     /// Whether it has its programs.
     pub attached: bool,
-    /// For how many seconds the agent has not been able to serve it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub missing_seconds: Option<u64>,
-    /// Why not.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
+    /// Since when and why the agent can't serve it; no fields if it has not tried.
+    #[serde(flatten)]
+    pub missing: Option<MissingReport>,
 }
 
 /// How full a map is.

@@ -9,8 +9,8 @@ use std::{
 use proxy_common::MAPS;
 
 use super::report::{
-    AgentReport, DeviceReport, Health, HookReport, InForce, LogReport, MapReport, RefusedReport, SkippedReport,
-    SourceReport, StatusReport, WatchReport,
+    AgentReport, DeviceReport, Health, HookReport, InForce, LogReport, MapReport, MissingReport, RefusedReport,
+    SkippedReport, SourceReport, StatusReport, WatchReport,
 };
 use crate::{
     agent::status::Status,
@@ -180,11 +180,14 @@ pub fn hooks(attached: &Attached, missing: &[MissingHook]) -> Vec<HookReport> {
         HookReport {
             name: (*name).to_owned(),
             attached: *is_attached && lacks.is_none(),
-            missing_seconds: lacks.map(|hook| hook.duration.as_secs()),
-            reason: lacks.map(|hook| hook.reason.clone()),
+            missing: lacks.map(missing_report),
         }
     };
     attached.hooks.iter().map(report).collect()
+}
+
+fn missing_report(hook: &MissingHook) -> MissingReport {
+    MissingReport { missing_seconds: hook.duration.as_secs(), reason: hook.reason.clone() }
 }
 
 /// Returns the devices that have programs, and those that should have.
@@ -196,8 +199,7 @@ pub fn devices(attached: &Attached, missing: &[MissingHook]) -> Vec<DeviceReport
             name: name.to_owned(),
             mode,
             attached: is_attached && lacks.is_none(),
-            missing_seconds: lacks.map(|hook| hook.duration.as_secs()),
-            reason: lacks.map(|hook| hook.reason.clone()),
+            missing: lacks.map(missing_report),
         }
     };
     let known = |name: &str| attached.devices.iter().any(|device| device.name == name);

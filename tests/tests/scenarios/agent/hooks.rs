@@ -60,7 +60,7 @@ fn lines(waggle: &Waggle, hook: &str) -> Vec<LogLine> {
 }
 
 #[test]
-fn s31_a_socket_hook_that_somebody_detaches_is_attached_again() {
+fn s31_a_detached_socket_hook_is_attached_again() {
     let scene = scene("detached");
     detach(&scene.waggle, "connect4");
     // The agent may look at this very moment, so the time until it does is not checked.

@@ -43,16 +43,10 @@ fn report() -> StatusReport {
     let hook = |name: &str, attached| HookReport {
         name: name.to_owned(),
         attached,
-        missing_seconds: (!attached).then_some(5),
-        reason: (!attached).then(|| "busy".to_owned()),
+        missing: (!attached).then(|| MissingReport { missing_seconds: 5, reason: "busy".to_owned() }),
     };
-    let device = |name: &str| DeviceReport {
-        name: name.to_owned(),
-        mode: Some(Mode::Tc),
-        attached: true,
-        missing_seconds: None,
-        reason: None,
-    };
+    let device =
+        |name: &str| DeviceReport { name: name.to_owned(), mode: Some(Mode::Tc), attached: true, missing: None };
     StatusReport {
         instance: "default".to_owned(),
         time: time(10_800),

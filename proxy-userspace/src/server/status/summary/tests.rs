@@ -82,7 +82,11 @@ fn what_lacks_its_program_is_named_once() {
     let shown = report(&status, Observed { attached, ..Observed::default() }, now + Duration::from_secs(5));
     assert_eq!(shown.health, Health::Degraded);
     assert_eq!(shown.reasons, ["hooks and devices have just lost their programs: 2"]);
-    let hooks: Vec<_> = shown.hooks.iter().map(|hook| (hook.attached, hook.missing_seconds)).collect();
+    let hooks: Vec<_> = shown
+        .hooks
+        .iter()
+        .map(|hook| (hook.attached, hook.missing.as_ref().map(|missing| missing.missing_seconds)))
+        .collect();
     assert_eq!(hooks, [(false, Some(5)), (false, None)]);
     let devices: Vec<_> = shown.devices.iter().map(|device| (&*device.name, device.mode, device.attached)).collect();
     assert_eq!(devices, [("eth0", Some(Mode::Xdp), true), ("eth1", None, false)]);
