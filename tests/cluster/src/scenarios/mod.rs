@@ -5,6 +5,7 @@ mod audit;
 mod backends;
 mod cluster;
 mod container;
+mod helm;
 mod kubeadm;
 mod load;
 mod many;
@@ -33,8 +34,12 @@ pub struct Arguments {
 /// A scenario's name and function.
 type Scenario = (&'static str, fn(&Cluster) -> Result<()>);
 
-const ALL: [Scenario; 15] = [
+const ALL: [Scenario; 18] = [
     ("the_api_server_accepts_every_package", packages::the_api_server_accepts_every_package),
+    (
+        "the_api_server_accepts_what_is_for_the_prometheus_operator",
+        packages::the_api_server_accepts_what_is_for_the_prometheus_operator,
+    ),
     ("a_deployment_is_exposed", tutorial::a_deployment_is_exposed),
     ("a_node_port_service_is_created", tutorial::a_node_port_service_is_created),
     ("a_service_is_forwarded_to_a_local_port", tutorial::a_service_is_forwarded_to_a_local_port),
@@ -44,6 +49,11 @@ const ALL: [Scenario; 15] = [
     ("backends_are_updated_under_load", backends::backends_are_updated_under_load),
     ("a_thousand_services_come_and_go_under_load", many::a_thousand_services_come_and_go_under_load),
     ("the_agents_are_updated_under_load", upgrade::the_agents_are_updated_under_load),
+    ("the_plugin_of_kubectl_asks_the_agent_of_a_node", helm::the_plugin_of_kubectl_asks_the_agent_of_a_node),
+    (
+        "helm_installs_updates_and_removes_the_agents_under_load",
+        helm::helm_installs_updates_and_removes_the_agents_under_load,
+    ),
     ("kubeadms_config_map_configures_the_agents", kubeadm::kubeadms_config_map_configures_the_agents),
     // Before the scenarios that stop the API server or remove the agent's rights.
     ("the_agents_rights_are_those_it_uses", audit::the_agents_rights_are_those_it_uses),

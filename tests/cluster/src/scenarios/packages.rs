@@ -1,11 +1,18 @@
 //! The chart and the kustomizations, as the API server validates them.
 
-use std::{env, path::Path, process::Command};
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use anyhow::{Context as _, Result};
+use serde_json::Value;
 
-use super::cluster::Cluster;
-use crate::{command, folders, kubectl};
+use super::{
+    cluster::{Cluster, eventually},
+    helm::{self, deploy},
+};
+use crate::{command, kubectl};
 
 /// Objects are validated and admitted, and not kept. An unknown field is an error.
 const TRY: [&str; 3] = ["apply", "--dry-run=server", "--validate=strict"];
@@ -21,27 +28,68 @@ const MOST: [&str; 7] = [
     "monitoring.rules=true",
 ];
 
+/// Values that add the Prometheus Operator's objects.
+const OPERATOR: [&str; 4] = [
+    "monitoring.openPort=true",
+    "monitoring.serviceMonitor=true",
+    "monitoring.prometheusRule=true",
+    "monitoring.operatorLabels.release=prometheus",
+];
+
+/// The module of Go that has the Prometheus Operator's types.
+const OPERATOR_MODULE: &str = "github.com/prometheus-operator/prometheus-operator@v0.85.0";
+
 /// The API server accepts every folder of `deploy/` and the chart, without the Prometheus Operator's objects, whose types it does
 /// not have.
 pub fn the_api_server_accepts_every_package(cluster: &Cluster) -> Result<()> {
-    for folder in [".", "overlays/kubeadm", "overlays/monitoring", "cleanup", "cleanup-kube-proxy"] {
-        let folder = folders::source().join("../../deploy").join(folder).display().to_string();
-        cluster.kubectl_outside(&[&TRY[..], &["-k", &folder]].concat())?;
+    for folder in ["", "overlays/kubeadm", "overlays/monitoring", "cleanup", "cleanup-kube-proxy"] {
+        accepts_folder(cluster, folder)?;
     }
-    let helm = env::var_os("HELM_BIN")
-        .context("there is no Helm: `cargo xtask cluster test` builds it, and says above why it could not")?;
-    for values in [&[][..], &MOST] {
-        let objects = rendered(Path::new(&helm), cluster.programs.version(), values)?;
-        let mut kubectl = kubectl::command(&cluster.programs, &[&TRY[..], &["-f", "-"]].concat());
-        command::feed(&mut kubectl, &objects).with_context(|| format!("try the chart with {values:?}"))?;
+    [&[][..], &MOST].into_iter().try_for_each(|values| accepts_chart(cluster, values))
+}
+
+/// The API server accepts what is for the Prometheus Operator once it has the operator's types.
+pub fn the_api_server_accepts_what_is_for_the_prometheus_operator(cluster: &Cluster) -> Result<()> {
+    let types = operator_types()?;
+    for file in &types {
+        // Not applied: that would keep the whole type once more, in an annotation which is too small for it.
+        cluster.kubectl_outside(&["create", "-f", file])?;
     }
-    Ok(())
+    let outcome = eventually("the operator's types", || accepts_folder(cluster, "overlays/prometheus-operator"))
+        .and_then(|()| accepts_chart(cluster, &OPERATOR));
+    // Even after a failure: the next run creates them.
+    for file in &types {
+        cluster.kubectl_outside(&["delete", "-f", file])?;
+    }
+    outcome
+}
+
+fn accepts_folder(cluster: &Cluster, folder: &str) -> Result<()> {
+    let folder = deploy(folder).display().to_string();
+    cluster.kubectl_outside(&[&TRY[..], &["-k", &folder]].concat()).map(drop)
+}
+
+fn accepts_chart(cluster: &Cluster, values: &[&str]) -> Result<()> {
+    let objects = rendered(Path::new(&helm::program()?), cluster.programs.version(), values)?;
+    let mut kubectl = kubectl::command(&cluster.programs, &[&TRY[..], &["-f", "-"]].concat());
+    command::feed(&mut kubectl, &objects).with_context(|| format!("try the chart with {values:?}"))
+}
+
+/// The files of the operator's types, which Go downloads.
+fn operator_types() -> Result<Vec<String>> {
+    let mut download = Command::new("go");
+    download.args(["mod", "download", "-json", OPERATOR_MODULE]).env("GO111MODULE", "on").current_dir("/");
+    let module: Value =
+        serde_json::from_str(&command::output(&mut download)?).context("read what go has downloaded")?;
+    let folder = PathBuf::from(module["Dir"].as_str().context("go has downloaded the module to no folder")?);
+    let file = |kind: &str| folder.join(format!("example/prometheus-operator-crd/monitoring.coreos.com_{kind}.yaml"));
+    Ok(["servicemonitors", "prometheusrules"].map(|kind| file(kind).display().to_string()).into())
 }
 
 /// The chart's objects with these values, for a version of Kubernetes: Helm asks no API server for it here.
 fn rendered(helm: &Path, version: &str, values: &[&str]) -> Result<String> {
     let mut template = Command::new(helm);
-    template.args(["template", "waggle"]).arg(folders::source().join("../../deploy/chart"));
+    template.args(["template", "waggle"]).arg(deploy("chart"));
     template.args(["--namespace", "kube-system", "--kube-version", version]);
     command::output(template.args(values.iter().flat_map(|value| ["--set", value])))
 }
