@@ -1,5 +1,5 @@
 //! The Markdown pages say what is true of the command line, the maps, the log and CI. Needs no privileges. `cargo xtask lint` checks
-//! their links, and the scenarios run the commands of docs/maps.md and docs/troubleshoot.md.
+//! their links, and [`typed`] has the tests that run their commands.
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
@@ -7,6 +7,7 @@ mod command_lines;
 mod first_try;
 mod log_lines;
 mod maps;
+mod typed;
 
 use std::{
     fs,
@@ -30,6 +31,24 @@ fn read(file: &str) -> String {
 fn files(folder: &str, extension: &str) -> Vec<PathBuf> {
     let entries = fs::read_dir(root().join(folder)).unwrap().map(|entry| entry.unwrap().path());
     entries.filter(|path| path.extension().is_some_and(|found| found == extension)).collect()
+}
+
+/// Returns all sources in folders of the repository, without the line breaks inside of texts.
+fn sources(folders: &[&str]) -> String {
+    let mut sources = String::new();
+    folders.iter().for_each(|folder| append(&root().join(folder), &mut sources));
+    sources
+}
+
+fn append(folder: &Path, sources: &mut String) {
+    for entry in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+        if entry.is_dir() {
+            append(&entry, sources);
+        } else if entry.extension().is_some_and(|extension| extension == "rs") {
+            let source = fs::read_to_string(&entry).unwrap();
+            source.split("\\\n").for_each(|part| sources.push_str(part.trim_start()));
+        }
+    }
 }
 
 /// Returns every page: its path from the repository's folder, and its text.
