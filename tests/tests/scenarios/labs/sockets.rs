@@ -52,6 +52,8 @@ fn sockets_stay_open_between_steps_and_servers_come_and_go() {
     assert_eq!(answer.seen_client(), Some((p2.v4(), 5555).into()));
     assert_eq!(udp.names().unwrap().peer, None);
 
+    // Once it answers, the server has accepted the connection. Others end with its listener.
+    assert_eq!(tcp.ask("there?").unwrap().backend(), "p1");
     server.stop().unwrap();
     assert_eq!(client.tcp((p1.v4(), 80)).unwrap_err().errno, "ECONNREFUSED");
     assert_eq!(client.udp((p1.v4(), 80)).unwrap_err().errno, "ECONNREFUSED");
