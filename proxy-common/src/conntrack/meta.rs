@@ -54,8 +54,8 @@ impl EntryMeta {
         (jiffies >> Self::OPENING_SHIFT) as u32
     }
 
-    /// How long ago the flow's first packet came, in jiffies. `jiffies` is the time now, not modulo 2³². `None` if the time of the
-    /// first packet is not known.
+    /// How long ago the flow's first packet came, in jiffies. `jiffies` is the time now, not modulo 2³². `None` if the time of
+    /// the first packet is not known.
     pub const fn age(&self, jiffies: u64) -> Option<u64> {
         if self.opened == 0 {
             return None;
@@ -65,8 +65,8 @@ impl EntryMeta {
         Some(if age < 0 { 0 } else { (age.cast_unsigned() as u64) << Self::OPENING_SHIFT })
     }
 
-    /// Whether the backend that has the flow's backend id now is the flow's own. The entry has room for half of a generation: another
-    /// backend is taken for the flow's own only if the id has been given away 65,536 times meanwhile.
+    /// Whether the backend that has the flow's backend id now is the flow's own. The entry has room for half of a generation:
+    /// another backend is taken for the flow's own only if the id has been given away 65,536 times meanwhile.
     #[inline(always)]
     #[expect(clippy::cast_possible_truncation, reason = "the lower half is meant")]
     pub const fn is_of(&self, backend: &Backend) -> bool {

@@ -166,8 +166,7 @@ fn logged(act: impl FnOnce()) -> Vec<tracing::Level> {
 
     let levels = Levels::default();
     tracing::subscriber::with_default(tracing_subscriber::registry().with(levels.clone()), act);
-    let logged = levels.0.lock().unwrap().clone();
-    logged
+    levels.0.lock().unwrap().clone()
 }
 
 #[test]
