@@ -73,4 +73,4 @@ pub use verdict::Verdict;
 
 /// Version of the map layouts in this crate. `maps.rs` says which version introduced the layout of each map. The agent replaces
 /// pinned maps whose layout is of another version.
-pub const ABI_VERSION: u32 = if cfg!(feature = "other-abi") { 1011 } else { 11 };
+pub const ABI_VERSION: u32 = if cfg!(feature = "other-abi") { 1012 } else { 12 };

@@ -60,20 +60,20 @@ macro_rules! for_each_map {
             SERVICE_COUNTERS: PerCpuArray<u32, ServiceCounters>, SERVICE_IDS_MAX, ServiceIds, 7;
             /// Tuple of an IPv4 packet as it arrives → its translation, for assured flows. Each key has two buckets: see
             /// `flow/table.rs`.
-            FLOW_BUCKETS_IPV4: MappedArray<u32, Ipv4Bucket>, CONNTRACK_MAX, FlowBuckets, 9;
+            FLOW_BUCKETS_IPV4: MappedArray<u32, Ipv4Bucket>, CONNTRACK_MAX, FlowBuckets, 12;
             /// Tuple of an IPv6 packet as it arrives → its translation, for assured flows, as in FLOW_BUCKETS_IPV4.
-            FLOW_BUCKETS_IPV6: MappedArray<u32, Ipv6Bucket>, CONNTRACK_MAX, FlowBuckets, 9;
+            FLOW_BUCKETS_IPV6: MappedArray<u32, Ipv6Bucket>, CONNTRACK_MAX, FlowBuckets, 12;
             /// Set of two buckets → 1 once an entry of it has gone to CONNTRACK.
             OVERFLOW: Array<u32, u8>, CONNTRACK_MAX / 2, FlowSets, 9;
             /// Overflow of FLOW_BUCKETS_IPV4: assured flows whose two buckets were taken.
-            CONNTRACK_IPV4: LruHash<Ipv4Tuple, Ipv4ConntrackEntry>, CONNTRACK_MAX / 2, FlowSets, 9;
+            CONNTRACK_IPV4: LruHash<Ipv4Tuple, Ipv4ConntrackEntry>, CONNTRACK_MAX / 2, FlowSets, 12;
             /// Overflow of FLOW_BUCKETS_IPV6: assured flows whose two buckets were taken.
-            CONNTRACK_IPV6: LruHash<Tuple, ConntrackEntry>, CONNTRACK_MAX / 2, FlowSets, 9;
+            CONNTRACK_IPV6: LruHash<Tuple, ConntrackEntry>, CONNTRACK_MAX / 2, FlowSets, 12;
             /// Tuple of an IPv4 packet as it arrives → its translation, for flows that are not assured yet. A flood of first
             /// packets evicts only these.
-            EMBRYONIC_IPV4: LruHash<Ipv4Tuple, Ipv4ConntrackEntry>, EMBRYONIC_MAX, Embryonic, 9;
+            EMBRYONIC_IPV4: LruHash<Ipv4Tuple, Ipv4ConntrackEntry>, EMBRYONIC_MAX, Embryonic, 12;
             /// Tuple of an IPv6 packet as it arrives → its translation, for flows that are not assured yet.
-            EMBRYONIC_IPV6: LruHash<Tuple, ConntrackEntry>, EMBRYONIC_MAX, Embryonic, 9;
+            EMBRYONIC_IPV6: LruHash<Tuple, ConntrackEntry>, EMBRYONIC_MAX, Embryonic, 12;
             /// Fragmented packet → the ports in its first fragment.
             FRAGMENTS: LruHash<Fragment, FragmentPorts>, FRAGMENTS_MAX, Fragments, OTHER;
             /// Backend id → how many source ports were given for it, how many of those tried were in use, and how many searches found none. Only backends that were sent

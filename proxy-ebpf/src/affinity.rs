@@ -53,11 +53,14 @@ fn remembered(key: &AffinityKey, service: &Service, list: u32) -> Option<u32> {
     let memory = Remembered {
         service: service.id,
         backend: affinity.backend,
-        backend_generation: affinity.backend_generation,
         service_generation: affinity.service_generation,
         list,
     };
-    let kept = if affinity.is_expired(now, service.affinity_timeout) { None } else { recall(memory) };
+    let kept = if affinity.is_expired(now, service.affinity_timeout) {
+        None
+    } else {
+        recall(memory, |backend| backend.generation == affinity.backend_generation)
+    };
     let Some((_, generation)) = kept else {
         // Another CPU may have removed it already, which is just as well.
         let _ = AFFINITY.remove(key);

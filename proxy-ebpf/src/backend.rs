@@ -2,7 +2,7 @@
 
 use aya_ebpf::helpers::bpf_get_prandom_u32;
 use proxy_common::{
-    Member, SlotRange, Verdict,
+    Backend, Member, SlotRange, Verdict,
     decide::{self, MISSING, Selected},
 };
 
@@ -43,23 +43,22 @@ pub struct Remembered {
     pub service: u32,
     /// Backend id.
     pub backend: u32,
-    /// The backend's generation when it was chosen.
-    pub backend_generation: u32,
     /// The service's generation when the membership was last checked.
     pub service_generation: u32,
     /// Bits of a value of MEMBERS, of which the backend must have one: in the list that it was chosen from, or draining.
     pub list: u32,
 }
 
-/// Returns the remembered backend and the service's current generation, if the backend still belongs to the list.
+/// Returns the remembered backend and the service's current generation, if the backend still belongs to the list. `is_same` says
+/// whether the backend that has the id now has the remembered generation.
 #[inline(always)]
-pub fn recall(memory: Remembered) -> Option<(Selected, u32)> {
+pub fn recall(memory: Remembered, is_same: impl FnOnce(&Backend) -> bool) -> Option<(Selected, u32)> {
     let now = generation(memory.service);
     if now != memory.service_generation && !is_member(memory) {
         return None;
     }
     let selected = decide::get_backend(&Live, memory.backend)?;
-    (selected.backend.generation == memory.backend_generation).then_some((selected, now))
+    is_same(&selected.backend).then_some((selected, now))
 }
 
 #[inline(always)]

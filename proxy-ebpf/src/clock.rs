@@ -2,7 +2,7 @@
 //! flow lasts without a packet (S40).
 
 use aya_ebpf::helpers::{bpf_ktime_get_coarse_ns, generated::bpf_jiffies64};
-use proxy_common::{Protocol, State};
+use proxy_common::{EntryMeta, Protocol, State};
 
 use crate::maps::{
     STOPPED_AT, TIMEOUT_SCTP_CLOSED, TIMEOUT_SCTP_COOKIE_WAIT, TIMEOUT_SCTP_ESTABLISHED,
@@ -21,6 +21,14 @@ pub fn now_jiffies() -> u32 {
     }
     // SAFETY: takes no arguments.
     unsafe { bpf_jiffies64() as u32 }
+}
+
+/// The time for a flow that opens now: see [`EntryMeta::opened`].
+#[inline(always)]
+pub fn opening_time() -> u32 {
+    let stopped = STOPPED_AT.load();
+    // SAFETY: takes no arguments.
+    EntryMeta::opening(if stopped != 0 { stopped.into() } else { unsafe { bpf_jiffies64() } })
 }
 
 /// The kernel's coarse monotonic clock, ns: a few ms of resolution for a cheap call.

@@ -44,7 +44,7 @@ pub fn may_continue(
 /// Whether any service still has the flow's backend.
 #[inline(always)]
 fn backend_exists(meta: &EntryMeta) -> bool {
-    get_backend(meta.backend).is_ok_and(|found| found.backend.generation == meta.backend_generation)
+    get_backend(meta.backend).is_ok_and(|found| meta.is_of(&found.backend))
 }
 
 /// Whether the flow's service still has its backend.
@@ -64,11 +64,10 @@ fn recheck_backend(meta: &mut EntryMeta) -> bool {
     let memory = Remembered {
         service: meta.service,
         backend: meta.backend,
-        backend_generation: meta.backend_generation,
         service_generation: meta.service_generation,
-        list: List::serving(meta.list.into()),
+        list: List::serving(meta.list().bit()),
     };
-    let confirmed = recall(memory);
+    let confirmed = recall(memory, |backend| meta.is_of(backend));
     if let Some((_, generation)) = confirmed {
         meta.service_generation = generation;
     }

@@ -19,7 +19,7 @@ use crate::{
 
 // IPv4 addresses are words here, so that each is read at once.
 parts! {
-    EntryMeta { expires: u32, state: u8, flags: u8, syn_seen: u8, service_generation: u32, handshake: u32 }
+    EntryMeta { expires: u32, state: u8, flags: u8, opened: u32, service_generation: u32, handshake: u32 }
     Ipv4ConntrackEntry { source: u32, destination: u32, source_port: u16, destination_port: u16, meta: EntryMeta }
     ConntrackEntry { source: Address, destination: Address, source_port: u16, destination_port: u16, meta: EntryMeta }
     Ipv4Tuple { source: u32, destination: u32, source_port: u16, destination_port: u16, protocol: u8 }
@@ -87,12 +87,20 @@ impl Shared<EntryMeta> {
         self.expires().write(&other.expires);
     }
 
-    /// Copies the sequence numbers back from a copy of this metadata.
+    /// Replaces all of the metadata but the time of the flow's first packet: the first packet has come once more.
+    #[inline(always)]
+    pub fn open_again(self, other: &EntryMeta) {
+        let opened = self.opened().read();
+        self.write(other);
+        self.opened().write(&opened);
+    }
+
+    /// Copies the sequence numbers, and whether the last segment was a SYN, back from a copy of this metadata.
     #[inline(always)]
     pub fn copy_numbers(self, copy: &EntryMeta) {
         self.service_generation().write(&copy.service_generation);
         self.handshake().write(&copy.handshake);
-        self.syn_seen().write(&copy.syn_seen);
+        self.flags().write(&copy.flags);
     }
 
     /// Notes the sequence numbers of a segment that is plain ([`EntryMeta::is_plain`]) and so changes nothing else. Only new

@@ -1,7 +1,7 @@
 //! An entry's metadata: its flow's state, end and backend, and what is known of the connection.
 
 use super::State;
-use crate::pod::pod;
+use crate::{backend::Backend, pod::pod, service::List};
 
 pod! {
     /// Metadata of an entry of either family and direction.
@@ -12,16 +12,14 @@ pod! {
         pub service: u32,
         /// A [`State`].
         pub state: u8,
-        /// The flags [`EntryMeta::REPLY`], [`EntryMeta::LOCAL`] and [`EntryMeta::RESERVED`].
+        /// A combination of [`EntryMeta::REPLY`] and the flags below it.
         pub flags: u8,
-        /// The [`List::bit`](crate::List::bit) of the list the backend was chosen from.
-        pub list: u8,
-        /// For an assured TCP connection: 1 if the last segment of this direction was a SYN.
-        pub syn_seen: u8,
+        /// The lower half of the backend's generation when it was chosen: see [`EntryMeta::is_of`].
+        pub backend_generation: u16,
         /// Backend id.
         pub backend: u32,
-        /// The backend's generation when it was chosen.
-        pub backend_generation: u32,
+        /// The time of the flow's first packet, as [`EntryMeta::opening`] has it. 0 if it is not known.
+        pub opened: u32,
         /// The service's generation when the backend was last known to be a member. An assured TCP connection, which never moves
         /// to another backend, has the sequence number after what this direction has sent instead (see `sequence.rs`). An SCTP
         /// association to which the backend has replied has the tag of the client's packets instead (see `association.rs`).
@@ -40,6 +38,58 @@ impl EntryMeta {
     /// The flow is in the tables of the previous set of programs (docs/adr/0010). This entry only reserves the key: lookups of
     /// packets ignore it.
     pub const RESERVED: u8 = 4;
+    /// For an assured TCP connection: the last segment of this direction was a SYN.
+    pub const SYN_SEEN: u8 = 8;
+    /// The backend was chosen from the list [`List::Local`], else from [`List::Cluster`].
+    pub const LOCAL_LIST: u8 = 16;
+
+    /// The unit of [`EntryMeta::opened`] is 2 to the power of this number of jiffies: less than a second at every tick rate, and
+    /// the field does not wrap within eight years.
+    const OPENING_SHIFT: u32 = 6;
+
+    /// The value of [`EntryMeta::opened`] for a flow that opens at `jiffies`, which must be whole, not modulo 2³².
+    #[inline(always)]
+    #[expect(clippy::cast_possible_truncation, reason = "it wraps after eight years")]
+    pub const fn opening(jiffies: u64) -> u32 {
+        (jiffies >> Self::OPENING_SHIFT) as u32
+    }
+
+    /// How long ago the flow's first packet came, in jiffies. `jiffies` is the time now, not modulo 2³². `None` if the time of
+    /// the first packet is not known.
+    pub const fn age(&self, jiffies: u64) -> Option<u64> {
+        if self.opened == 0 {
+            return None;
+        }
+        // The caller's clock may be a little behind that of the programs.
+        let age = Self::opening(jiffies).wrapping_sub(self.opened).cast_signed();
+        Some(if age < 0 { 0 } else { (age.cast_unsigned() as u64) << Self::OPENING_SHIFT })
+    }
+
+    /// Whether the backend that has the flow's backend id now is the flow's own. The entry has room for half of a generation:
+    /// another backend is taken for the flow's own only if the id has been given away 65,536 times meanwhile.
+    #[inline(always)]
+    #[expect(clippy::cast_possible_truncation, reason = "the lower half is meant")]
+    pub const fn is_of(&self, backend: &Backend) -> bool {
+        backend.generation as u16 == self.backend_generation
+    }
+
+    /// The flag of an entry whose backend was chosen from this list.
+    #[inline(always)]
+    pub const fn flag_of(list: List) -> u8 {
+        if matches!(list, List::Local) { Self::LOCAL_LIST } else { 0 }
+    }
+
+    /// The list that the backend was chosen from.
+    #[inline(always)]
+    pub const fn list(&self) -> List {
+        if self.flags & Self::LOCAL_LIST == 0 { List::Cluster } else { List::Local }
+    }
+
+    /// Whether the last segment of this direction of an assured TCP connection was a SYN.
+    #[inline(always)]
+    pub const fn has_seen_syn(&self) -> bool {
+        self.flags & Self::SYN_SEEN != 0
+    }
 
     /// Whether the entry has expired at `now` (jiffies).
     #[inline(always)]
@@ -85,6 +135,25 @@ mod tests {
         assert!(flow.is_acknowledged_by(500), "the backend spoke first");
         assert!(!flow.is_acknowledged_by(u32::MAX - 1));
         assert!(!flow.is_acknowledged_by(1 << 31));
+    }
+
+    #[test]
+    fn a_flow_is_as_old_as_its_first_packet() {
+        let aged = |opened: u64, now| EntryMeta { opened: EntryMeta::opening(opened), ..EntryMeta::default() }.age(now);
+        for opened in [64, 1 << 31, (1 << 32) - 64, 1 << 32, (1 << 38) - 6400] {
+            assert_eq!(aged(opened, opened), Some(0));
+            assert_eq!(aged(opened, opened + 6400), Some(6400));
+            assert_eq!(aged(opened + 64, opened), Some(0), "the clock of the reader is behind");
+        }
+        assert_eq!(EntryMeta::default().age(1 << 40), None);
+    }
+
+    #[test]
+    fn a_backend_id_that_was_given_to_another_is_not_the_flows() {
+        let flow = EntryMeta { backend_generation: 7, ..EntryMeta::default() };
+        let backend = |generation| Backend { generation, ..Backend::default() };
+        assert!(flow.is_of(&backend(7)) && flow.is_of(&backend(7 | 1 << 16)));
+        assert!(!flow.is_of(&backend(8)) && !flow.is_of(&backend(6)));
     }
 
     #[test]

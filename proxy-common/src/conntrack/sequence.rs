@@ -69,14 +69,14 @@ impl EntryMeta {
     #[inline(always)]
     pub const fn begin(&mut self, segment: &Segment) {
         self.set_sent(segment.end, segment.acknowledgment);
-        self.syn_seen = 0;
+        self.flags &= !Self::SYN_SEEN;
     }
 
     /// Turns the numbers of one direction into those of the other: what one side has acknowledged, the other has sent.
     #[inline(always)]
     pub const fn mirror(&mut self) {
         self.set_sent(self.acknowledged(), self.sent());
-        self.syn_seen = 0;
+        self.flags &= !Self::SYN_SEEN;
     }
 
     /// Notes the numbers of a segment of this direction. Returns whether they have changed. Numbers a little behind the known
@@ -86,14 +86,14 @@ impl EntryMeta {
     #[must_use]
     pub const fn note(&mut self, segment: &Segment) -> bool {
         if segment.flags.opens() {
-            self.syn_seen = 1;
+            self.flags |= Self::SYN_SEEN;
             self.set_sent(segment.end, self.acknowledged());
             return true;
         }
         if !segment.flags.has(TcpFlags::ACK) {
             return false;
         }
-        if self.syn_seen != 0 || segment.flags.has(TcpFlags::SYN) {
+        if self.has_seen_syn() || segment.flags.has(TcpFlags::SYN) {
             self.begin(segment);
             return true;
         }
@@ -118,7 +118,7 @@ impl EntryMeta {
     #[inline(always)]
     pub const fn is_plain(&self, flags: TcpFlags) -> bool {
         const EVENTS: u8 = TcpFlags::SYN | TcpFlags::FIN | TcpFlags::RST;
-        self.syn_seen == 0 && flags.0 & (EVENTS | TcpFlags::ACK) == TcpFlags::ACK
+        !self.has_seen_syn() && flags.0 & (EVENTS | TcpFlags::ACK) == TcpFlags::ACK
     }
 
     /// Judges a segment of this direction of an assured connection that is an event ([`TcpFlags::is_event`]). `other` is the
@@ -134,7 +134,7 @@ impl EntryMeta {
             };
         }
         if flags.accepts() {
-            if other.syn_seen != 0 && segment.acknowledgment == other.sent() {
+            if other.has_seen_syn() && segment.acknowledgment == other.sent() {
                 return Judgement::Transition(State::Established);
             }
             let again = !state.is_over(true) && segment.end == self.sent();
@@ -154,10 +154,10 @@ impl EntryMeta {
     /// direction has just sent if both entries agree on that. Or it has to answer a SYN that was passed on.
     #[inline(always)]
     const fn is_reset(&self, other: &Self, segment: &Segment) -> bool {
-        if other.syn_seen != 0 && segment.start == 0 && segment.flags.has(TcpFlags::ACK) {
+        if other.has_seen_syn() && segment.start == 0 && segment.flags.has(TcpFlags::ACK) {
             return segment.acknowledgment == other.sent();
         }
-        let follows = self.syn_seen == 0
+        let follows = !self.has_seen_syn()
             && segment.start == self.sent()
             && segment.start.wrapping_sub(other.acknowledged()) < MAX_DISTANCE
             && other.sent().wrapping_sub(self.acknowledged()) < MAX_DISTANCE;

@@ -218,7 +218,7 @@ mod tests {
             destination: address(b),
             source_port: 1,
             destination_port: 2,
-            meta: EntryMeta { expires: 3, service: 4, flags: EntryMeta::REPLY, handshake: 5, ..EntryMeta::default() },
+            meta: EntryMeta { expires: 3, service: 4, flags: EntryMeta::REPLY, opened: 5, ..EntryMeta::default() },
         };
         let stored = E::narrow(&flow);
         let stored: &E = stored.borrow();

@@ -186,7 +186,11 @@ pub fn insert_embryonic<E: FlowTable>(
     let owner = if meta.is_expired(now) {
         KeyOwner::Free
     } else if E::same_translation(found, stored.borrow()) {
-        if meta.state().read() == State::New as u8 { KeyOwner::SameFlow } else { KeyOwner::Free }
+        if meta.state().read() == State::New as u8 {
+            meta.open_again(&entry.meta);
+            return KeyOwner::SameFlow;
+        }
+        KeyOwner::Free
     } else if may_evict(found) {
         KeyOwner::Free
     } else {

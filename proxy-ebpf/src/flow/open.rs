@@ -19,7 +19,7 @@ use super::{
 use crate::{
     affinity::select_sticky,
     backend::{generation, get_backend, random, select_backend},
-    clock::timeout,
+    clock::{opening_time, timeout},
     counters::{count, count_connection},
     filter::filter_address,
     live::Live,
@@ -171,15 +171,15 @@ fn insert_flow(
             expires: opening.now.wrapping_add(timeout(tuple.protocol, State::New)),
             service: service.id,
             state: State::New as u8,
-            flags: if local { EntryMeta::LOCAL } else { 0 },
-            #[expect(clippy::cast_possible_truncation, reason = "one of two bits")]
-            list: list.bit() as u8,
+            flags: EntryMeta::flag_of(list) | if local { EntryMeta::LOCAL } else { 0 },
+            #[expect(clippy::cast_possible_truncation, reason = "the entry has room for the lower half")]
+            backend_generation: backend.generation as u16,
             backend: selected.id,
-            backend_generation: backend.generation,
             service_generation: generation(service.id),
             ..EntryMeta::default()
         },
     };
+    flow.meta.opened = opening_time();
     if tuple.protocol == Protocol::Sctp as u8 {
         flow.meta.handshake = headers.sequence;
     }

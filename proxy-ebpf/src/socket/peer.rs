@@ -119,11 +119,12 @@ pub fn confirm_sent<S: Socket>(socket: &S, frontend: &Frontend, service: &Servic
     let memory = Remembered {
         service: flow.service().read(),
         backend: flow.backend_id().read(),
-        backend_generation: flow.backend_generation().read(),
         service_generation: flow.service_generation().read(),
         list: List::serving(service.internal_list().bit()),
     };
-    let Some((_, generation)) = recall(memory).filter(|_| memory.service == service.id) else {
+    let remembered = flow.backend_generation().read();
+    let recalled = recall(memory, |backend| backend.generation == remembered);
+    let Some((_, generation)) = recalled.filter(|_| memory.service == service.id) else {
         count(Counter::UdpFlowMoved);
         return None;
     };

@@ -201,6 +201,12 @@ impl DeviceHook {
     }
 }
 
+/// Whether there is no device with this index in the calling thread's network namespace.
+pub fn is_gone(device: u32) -> bool {
+    let found = xdp::find(device, None, |_| None::<()>);
+    found.is_err_and(|error| error.raw_os_error() == Some(libc::ENODEV))
+}
+
 /// Returns the groups of the programs that are attached to devices now, without [`Group::Tc`], which every device needs.
 pub fn groups(folder: &PinFolder) -> Result<BTreeSet<Group>, AttachError> {
     let group = |hook: &DeviceHook| {

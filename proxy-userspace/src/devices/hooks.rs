@@ -25,6 +25,9 @@ pub(super) trait DeviceHooks {
 
     /// Whether the program is no longer attached.
     fn is_dead(&self, hook: &DeviceHook) -> bool;
+
+    /// Whether the device with this index is gone.
+    fn is_gone(&self, device: u32) -> bool;
 }
 
 /// The kernel's hooks, with the pins of an instance.
@@ -52,5 +55,9 @@ impl DeviceHooks for PinnedHooks {
 
     fn is_dead(&self, hook: &DeviceHook) -> bool {
         hook.is_dead(&self.folder)
+    }
+
+    fn is_gone(&self, device: u32) -> bool {
+        device::is_gone(device)
     }
 }

@@ -1,7 +1,7 @@
 //! The outcome of serving a device, its flags in the map DEVICES, and its log line.
 
 use proxy_common::Device;
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 use super::select::{Role, Target};
 use crate::config::devices::DeviceMode;
@@ -19,12 +19,14 @@ pub(super) enum DeviceOutcome {
     Lossy(String),
     /// Not served, for this reason.
     Failed(String),
+    /// The device was removed while it was being served, as those of pods may be at any time.
+    Gone,
 }
 
 impl DeviceOutcome {
     /// Whether the outcome stays until the device itself changes.
     pub(super) fn is_settled(&self) -> bool {
-        !matches!(self, Self::Failed(_) | Self::Lossy(_))
+        !matches!(self, Self::Failed(_) | Self::Lossy(_) | Self::Gone)
     }
 
     /// Returns the flags of the device in DEVICES, which the programs and `waggle get devices` read.
@@ -39,7 +41,7 @@ impl DeviceOutcome {
             Self::Lossy(_) => Device::REDIRECT | Device::LOSSY,
             Self::Unreliable(_) => Device::UNSURE,
             Self::FellBack(_) => Device::FELL_BACK,
-            Self::Served(_) | Self::Failed(_) => 0,
+            Self::Served(_) | Self::Failed(_) | Self::Gone => 0,
         };
         role | chosen | reason
     }
@@ -78,6 +80,7 @@ impl DeviceOutcome {
                 warn!(device, index, mode = "xdp", reason, "device served by native XDP, but what it sends is lost");
             }
             Self::Failed(reason) => error!(device, index, reason, "device not served: trying again"),
+            Self::Gone => debug!(device, index, "device was removed while it was being served"),
         }
     }
 }

@@ -164,12 +164,19 @@ impl<H: DeviceHooks, M: Entries<u32, Device>> Devices<H, M> {
             match self.hooks.remove(hook) {
                 Ok(()) => info!(device = hook.name, index = hook.device, hook = hook.hook.word(), "program detached"),
                 Err(error) => {
-                    error!(
-                        device = hook.name, error = %Report(&error),
-                        "failed to detach from a device that is no longer served"
-                    );
+                    self.note_attached(hook, &error, "failed to detach from a device that is no longer served")
                 }
             }
+        }
+    }
+
+    /// Logs that a program is still attached, unless its device is gone by now.
+    fn note_attached(&self, hook: &DeviceHook, error: &AttachError, message: &'static str) {
+        let error = Report(error);
+        if self.hooks.is_gone(hook.device) {
+            debug!(device = hook.name, index = hook.device, %error, "device was removed before its program");
+        } else {
+            error!(device = hook.name, %error, "{message}");
         }
     }
 
@@ -182,13 +189,11 @@ impl<H: DeviceHooks, M: Entries<u32, Device>> Devices<H, M> {
                 self.map.remove(&link.index);
                 for hook in self.hooks.list().into_iter().flatten().filter(|hook| hook.device == link.index) {
                     if let Err(error) = self.hooks.remove(&hook) {
-                        error!(
-                            device = link.name, error = %Report(&error),
-                            "failed to detach from a device that can't be served"
-                        );
+                        self.note_attached(&hook, &error, "failed to detach from a device that can't be served");
                     }
                 }
-                DeviceOutcome::Failed(Report(&error).to_string())
+                let is_gone = self.hooks.is_gone(link.index);
+                if is_gone { DeviceOutcome::Gone } else { DeviceOutcome::Failed(Report(&error).to_string()) }
             }
         }
     }

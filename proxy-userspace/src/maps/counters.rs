@@ -33,13 +33,18 @@ pub fn of_services(
 }
 
 /// Returns the counters of the service port with an id, summed over the CPUs.
-pub fn sum_of_service(map: &PerCpuArray<MapData, ServiceCounters>, id: u32) -> Result<ServiceCounters, MapError> {
+fn sum_of_service(map: &PerCpuArray<MapData, ServiceCounters>, id: u32) -> Result<ServiceCounters, MapError> {
+    Ok(sum_over_cpus(&map.get(&id, 0)?))
+}
+
+/// Returns the sum of a service port's counters on each CPU.
+pub fn sum_over_cpus(counters: &[ServiceCounters]) -> ServiceCounters {
     let add = |sum: ServiceCounters, one: &ServiceCounters| ServiceCounters {
         connections: sum.connections + one.connections,
         packets: sum.packets + one.packets,
         bytes: sum.bytes + one.bytes,
     };
-    Ok(map.get(&id, 0)?.iter().fold(ServiceCounters::default(), add))
+    counters.iter().fold(ServiceCounters::default(), add)
 }
 
 /// Returns the counters of the backends for which source ports were hardest to find, at most `limit`, and the number of other

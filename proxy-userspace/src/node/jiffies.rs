@@ -17,17 +17,28 @@ pub fn per_second() -> io::Result<u32> {
     Ok((1_000_000_000 + nanoseconds / 2) / nanoseconds)
 }
 
-/// Returns the current value of the counter modulo 2³², accurate to a second. It advances like CLOCK_MONOTONIC.
-pub fn now() -> io::Result<u32> {
+/// Returns the current value of the counter, accurate to a second. It advances like CLOCK_MONOTONIC.
+pub fn now_64() -> io::Result<u64> {
     let uptime = clock_gettime(ClockId::CLOCK_MONOTONIC).map_err(io::Error::from)?;
     Ok(at(uptime, per_second()?))
 }
 
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "modulo 2^32, and uptime is positive")]
-fn at(uptime: TimeSpec, per_second: u32) -> u32 {
+/// Returns the current value of the counter modulo 2³², accurate to a second.
+pub fn now() -> io::Result<u32> {
+    now_64().map(modulo)
+}
+
+/// Returns a value of the counter modulo 2³², as entries of flows have it.
+#[expect(clippy::cast_possible_truncation, reason = "modulo 2^32")]
+pub const fn modulo(jiffies: u64) -> u32 {
+    jiffies as u32
+}
+
+#[expect(clippy::cast_sign_loss, reason = "uptime is positive")]
+fn at(uptime: TimeSpec, per_second: u32) -> u64 {
     let ticks = uptime.tv_sec() as u64 * u64::from(per_second)
         + uptime.tv_nsec() as u64 * u64::from(per_second) / 1_000_000_000;
-    (ticks as u32).wrapping_sub(BEFORE_WRAP * per_second)
+    ticks + (1 << 32) - u64::from(BEFORE_WRAP * per_second)
 }
 
 #[cfg(test)]
@@ -36,8 +47,9 @@ mod tests {
 
     #[test]
     fn the_counter_starts_before_it_wraps() {
-        assert_eq!(at(TimeSpec::new(0, 0), 250), u32::MAX - 74_999);
-        assert_eq!(at(TimeSpec::new(300, 500_000_000), 250), 125);
+        assert_eq!(at(TimeSpec::new(0, 0), 250), u64::from(u32::MAX) - 74_999);
+        assert_eq!(at(TimeSpec::new(300, 500_000_000), 250), (1 << 32) + 125);
+        assert_eq!(modulo((1 << 32) + 125), 125);
         assert!([100, 250, 300, 1000].contains(&per_second().unwrap()));
     }
 
@@ -45,9 +57,7 @@ mod tests {
     fn the_counter_is_the_kernels() {
         let Ok(timers) = std::fs::read_to_string("/proc/timer_list") else { return };
         let kernels = timers.lines().find_map(|line| line.strip_prefix("jiffies: ")).unwrap();
-        #[expect(clippy::cast_possible_truncation, reason = "modulo 2^32")]
-        let kernels = kernels.parse::<u64>().unwrap() as u32;
-        let apart = now().unwrap().wrapping_sub(kernels).cast_signed().unsigned_abs();
-        assert!(apart < 2 * per_second().unwrap(), "{apart} ticks apart");
+        let apart = now_64().unwrap().abs_diff(kernels.parse().unwrap());
+        assert!(apart < 2 * u64::from(per_second().unwrap()), "{apart} ticks apart");
     }
 }

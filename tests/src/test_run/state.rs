@@ -222,9 +222,26 @@ impl State {
     }
 
     fn age(&mut self, ticks: u32) {
+        self.change(|meta| meta.expires = meta.expires.wrapping_sub(ticks));
+    }
+
+    /// Makes every flow this much older: in units of its time of opening.
+    pub fn grow_older(&mut self, units: u32) {
+        self.change(|meta| meta.opened = meta.opened.wrapping_sub(units));
+    }
+
+    /// The age of each entry of a Service's flow, in the same units.
+    pub fn ages(&self) -> Vec<u32> {
+        let now = EntryMeta::opening(self.clock.into());
+        let flows = self.assured().into_iter().chain(self.embryonic());
+        let of_services = flows.filter(|(_, entry)| entry.meta.service != 0);
+        of_services.map(|(_, entry)| now.wrapping_sub(entry.meta.opened)).collect()
+    }
+
+    fn change(&mut self, change: impl Fn(&mut EntryMeta)) {
         for table in [&mut self.assured, &mut self.embryonic] {
             for (tuple, mut entry) in entries(table) {
-                entry.meta.expires = entry.meta.expires.wrapping_sub(ticks);
+                change(&mut entry.meta);
                 table.put(&tuple, &entry).expect("write flows");
             }
         }

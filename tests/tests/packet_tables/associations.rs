@@ -70,7 +70,7 @@ fn moved() -> Step {
 }
 
 /// An open association with a backend on another node.
-fn open() -> [Step; 4] {
+pub(super) fn open() -> [Step; 4] {
     [
         ingress(init(FROM, NODE_PORT)),
         ingress(init_ack(BACKEND, SNAT)),

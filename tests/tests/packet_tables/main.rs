@@ -5,6 +5,7 @@
 #![expect(clippy::too_many_lines, reason = "a table is one expression, a row a few lines of it")]
 
 mod affinity;
+mod ages;
 mod associations;
 mod buckets;
 mod bystanders;

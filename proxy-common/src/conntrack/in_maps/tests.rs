@@ -86,7 +86,8 @@ fn an_entry_takes_over_what_it_shares_and_nothing_else() {
         expires: 1,
         service: 2,
         state: State::Established as u8,
-        syn_seen: 1,
+        flags: EntryMeta::SYN_SEEN,
+        opened: 5,
         service_generation: 3,
         handshake: 4,
         ..EntryMeta::default()
@@ -94,8 +95,11 @@ fn an_entry_takes_over_what_it_shares_and_nothing_else() {
     let mut value = EntryMeta::default();
     let meta = Shared::of(&mut value);
     meta.copy_numbers(&other);
-    assert_eq!(meta.read(), EntryMeta { expires: 0, service: 0, state: 0, ..other });
+    assert_eq!(meta.read(), EntryMeta { expires: 0, service: 0, state: 0, opened: 0, ..other });
     meta.copy_state(&other);
-    assert_eq!(meta.read(), EntryMeta { service: 0, ..other });
+    assert_eq!(meta.read(), EntryMeta { service: 0, opened: 0, ..other });
+    meta.opened().write(&4);
+    meta.open_again(&other);
+    assert_eq!(meta.read(), EntryMeta { opened: 4, ..other });
     assert!(meta.is_expired(1) && !meta.is_expired(0) && meta.is_stale(0, 10, 5) && !meta.is_stale(0, 6, 5));
 }

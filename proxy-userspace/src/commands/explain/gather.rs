@@ -24,7 +24,10 @@ use crate::{
         get::{Clock, DeviceRow, Name, Snapshot, devices, snapshot},
     },
     maps::encode,
-    node::route_lookup::{RouteAnswer, RouteLookup},
+    node::{
+        jiffies,
+        route_lookup::{RouteAnswer, RouteLookup},
+    },
 };
 
 /// A question whose words have been parsed.
@@ -131,7 +134,7 @@ impl Gathering<'_> {
         if self.client.port.is_none() || !self.client.sends_packets(self.protocol) {
             return Ok(None);
         }
-        Ok(self.maps.flow(tuple, self.clock.jiffies)?)
+        Ok(self.maps.flow(tuple, jiffies::modulo(self.clock.jiffies))?)
     }
 
     /// Looks up the client in AFFINITY, if it matters.
@@ -215,7 +218,7 @@ impl Gathering<'_> {
             ..Tuple::from_addresses(source, backend.address, tuple.protocol)
         };
         let owner = match class {
-            Some(_) => self.maps.flow(&translated.inverse(), self.clock.jiffies)?,
+            Some(_) => self.maps.flow(&translated.inverse(), jiffies::modulo(self.clock.jiffies))?,
             None => None,
         };
         let is_taken = owner.is_some_and(|owner| owner.inverse_key(tuple.protocol) != *tuple);

@@ -125,12 +125,11 @@ fn affinity(facts: &Facts, service: &Service) -> Option<AffinityPart> {
 }
 
 fn flow(facts: &Facts, entry: &proxy_common::ConntrackEntry) -> FlowPart {
-    let left = entry.meta.expires.wrapping_sub(facts.clock.jiffies) / facts.clock.per_second.max(1);
     FlowPart {
         state: entry.meta.state().label(),
         backend: at(entry.destination, entry.destination_port).to_string(),
         source: at(entry.source, entry.source_port).to_string(),
-        expires_seconds: left,
+        expires_seconds: facts.clock.seconds_left(&entry.meta),
     }
 }
 

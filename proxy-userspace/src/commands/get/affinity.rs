@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::{
     Clock, InspectError, Name, Snapshot,
+    age::age,
     backends::is_address,
     output::Row,
     read::each_entry,
@@ -129,7 +130,7 @@ impl Row for AffinityRow {
         self.service_port.cells([
             client.unwrap_or_else(|| "-".to_owned()),
             self.backend.clone(),
-            left(self.age_seconds),
+            age(self.age_seconds.into()),
             left(self.expires_seconds),
         ])
     }

@@ -143,6 +143,7 @@ mod tests {
             backend: backend(),
             source: None,
             state: "connected",
+            age_seconds: None,
             expires_seconds: None,
         });
         check_fields(&AffinityRow {

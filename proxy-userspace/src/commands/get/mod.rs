@@ -2,6 +2,7 @@
 //! agent and change nothing: every map is opened read-only.
 
 mod affinity;
+mod age;
 mod backends;
 mod bpftool;
 mod consistent;

@@ -1,6 +1,12 @@
 //! Reads whole maps in batches. Every map is opened read-only.
 
-use aya::maps::MapError;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    ops::Range,
+};
+
+use aya::maps::{MapData, MapError};
 use bytemuck::AnyBitPattern;
 
 use super::InspectError;
@@ -36,4 +42,43 @@ pub fn each_element<T: aya::Pod + Default>(
         batch.into_iter().for_each(&mut each);
     }
     Ok(())
+}
+
+/// Returns the elements of an array in these ranges, by index. Indexes past the end are left out.
+pub fn elements_at<T: aya::Pod + Default>(
+    folder: &PinFolder,
+    name: &'static str,
+    ranges: impl Iterator<Item = Range<u32>>,
+) -> Result<BTreeMap<u32, T>, InspectError> {
+    read_at(folder, name, ranges, |map, start| bpf::read_array(map.fd(), start, BATCH))
+}
+
+/// Returns the elements of an array with values for each CPU, as [`elements_at`] does.
+pub fn per_cpu_elements_at<T: aya::Pod + Default>(
+    folder: &PinFolder,
+    name: &'static str,
+    ranges: impl Iterator<Item = Range<u32>>,
+) -> Result<BTreeMap<u32, Vec<T>>, InspectError> {
+    read_at(folder, name, ranges, |map, start| bpf::read_per_cpu_array(map.fd(), start, BATCH))
+}
+
+/// Reads only the batches in which there is an index that is asked for.
+fn read_at<T>(
+    folder: &PinFolder,
+    name: &'static str,
+    ranges: impl Iterator<Item = Range<u32>>,
+    read: impl Fn(&MapData, u32) -> io::Result<Vec<T>>,
+) -> Result<BTreeMap<u32, T>, InspectError> {
+    let failed = |source: MapError| InspectError::Read { name, source };
+    let map = open_data_read_only(folder, name)?;
+    let length = map.info().map_err(failed)?.max_entries();
+    let wanted: BTreeSet<u32> = ranges.flat_map(|range| range.start..range.end.min(length)).collect();
+    let mut elements = BTreeMap::new();
+    let mut next = wanted.first().copied();
+    while let Some(start) = next {
+        let batch = read(&map, start).map_err(|error| failed(error.into()))?;
+        elements.extend((start..).zip(batch).filter(|(index, _)| wanted.contains(index)));
+        next = start.checked_add(BATCH).and_then(|end| wanted.range(end..).next().copied());
+    }
+    Ok(elements)
 }

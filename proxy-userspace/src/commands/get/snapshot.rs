@@ -9,14 +9,18 @@ use std::{
     path::Path,
 };
 
-use aya::maps::{Array, HashMap, LpmTrie, MapData, MapError, PerCpuArray};
+use aya::maps::{LpmTrie, MapData, MapError};
+use bytemuck::AnyBitPattern;
 use ipnet::IpNet;
 use proxy_common::{
     ABI_VERSION, Backend, BackendCounters, Frontend, Service, ServiceCounters, SlotRange, SourceRange, StoredName,
 };
 
-use super::{InspectError, read::each_element};
-use crate::maps::{self, PIN_ROOT, PinFolder, counters::sum_of_service, encode, open_read_only};
+use super::{
+    InspectError,
+    read::{each_element, each_entry, elements_at, per_cpu_elements_at},
+};
+use crate::maps::{self, PIN_ROOT, PinFolder, counters::sum_over_cpus, encode, open_read_only};
 
 /// The content of the maps that the commands show.
 #[derive(Clone, Debug, Default)]
@@ -41,13 +45,13 @@ impl Snapshot {
     /// Reads the maps of an instance. Fails if it does not exist, has another ABI version, or can't be read.
     pub fn read(instance: &str) -> Result<Self, InspectError> {
         let folder = open(instance)?;
-        let services = read_hash("SERVICES", &open_read_only(&folder, "SERVICES")?)?;
-        let slots = read_slots(&open_read_only(&folder, "SLOTS")?, &services)?;
+        let services = read_hash(&folder, "SERVICES")?;
+        let slots = read_slots(&folder, &services)?;
         let backends = read_backends(&folder)?;
-        let names = read_hash("SERVICE_NAMES", &open_read_only(&folder, "SERVICE_NAMES")?)?;
+        let names = read_hash(&folder, "SERVICE_NAMES")?;
         let sources = read_sources(&open_read_only(&folder, "SOURCE_RANGES")?)?;
-        let counted = read_counted(&open_read_only(&folder, "SERVICE_COUNTERS")?, &services)?;
-        let pressure = read_hash("BACKEND_COUNTERS", &open_read_only(&folder, "BACKEND_COUNTERS")?)?;
+        let counted = read_counted(&folder, &services)?;
+        let pressure = read_hash(&folder, "BACKEND_COUNTERS")?;
         Ok(Self { services, names, slots, backends, sources, counted, pressure })
     }
 
@@ -96,22 +100,20 @@ fn failed(name: &'static str) -> impl Fn(MapError) -> InspectError {
     move |source| InspectError::Read { name, source }
 }
 
-fn read_hash<K: aya::Pod + Ord, V: aya::Pod>(
+fn read_hash<K: AnyBitPattern + Ord, V: AnyBitPattern>(
+    folder: &PinFolder,
     name: &'static str,
-    map: &HashMap<MapData, K, V>,
 ) -> Result<BTreeMap<K, V>, InspectError> {
-    map.iter().collect::<Result<_, _>>().map_err(failed(name))
+    let mut entries = BTreeMap::new();
+    each_entry(folder, name, |key, value| {
+        entries.insert(key, value);
+    })?;
+    Ok(entries)
 }
 
-fn read_slots(
-    slots: &Array<MapData, u32>,
-    services: &BTreeMap<Frontend, Service>,
-) -> Result<BTreeMap<u32, u32>, InspectError> {
+fn read_slots(folder: &PinFolder, services: &BTreeMap<Frontend, Service>) -> Result<BTreeMap<u32, u32>, InspectError> {
     let ranges = services.values().flat_map(|service| [service.internal, service.external]);
-    let named = ranges.flat_map(|range| range.offset..range.offset.saturating_add(range.length).min(slots.len()));
-    let named: BTreeSet<u32> = named.collect();
-    let read = |slot| slots.get(&slot, 0).map(|id| (slot, id)).map_err(failed("SLOTS"));
-    named.into_iter().map(read).collect()
+    elements_at(folder, "SLOTS", ranges.map(|range| range.offset..range.offset.saturating_add(range.length)))
 }
 
 fn read_backends(folder: &PinFolder) -> Result<BTreeMap<u32, Backend>, InspectError> {
@@ -134,10 +136,10 @@ fn read_sources(map: &LpmTrie<MapData, SourceRange, u32>) -> Result<BTreeMap<u32
 }
 
 fn read_counted(
-    map: &PerCpuArray<MapData, ServiceCounters>,
+    folder: &PinFolder,
     services: &BTreeMap<Frontend, Service>,
 ) -> Result<BTreeMap<u32, ServiceCounters>, InspectError> {
-    let ids: BTreeSet<u32> = services.values().map(|service| service.id).filter(|id| *id < map.len()).collect();
-    let read = |id| sum_of_service(map, id).map(|sum| (id, sum)).map_err(failed("SERVICE_COUNTERS"));
-    ids.into_iter().map(read).collect()
+    let ids = services.values().map(|service| service.id..service.id.saturating_add(1));
+    let counted = per_cpu_elements_at::<ServiceCounters>(folder, "SERVICE_COUNTERS", ids)?;
+    Ok(counted.into_iter().map(|(id, counters)| (id, sum_over_cpus(&counters))).collect())
 }

@@ -4,6 +4,7 @@
 use std::{
     env,
     io::{self, IsTerminal as _},
+    thread,
 };
 
 use anyhow::Context as _;
@@ -83,11 +84,11 @@ impl Signals {
 }
 
 /// The terminal in raw mode, with its alternate screen.
-struct RawTerminal(DefaultTerminal);
+pub(super) struct RawTerminal(pub(super) DefaultTerminal);
 
 impl RawTerminal {
     /// Takes the terminal. From here on a panic restores it before it prints its message.
-    fn open() -> io::Result<Self> {
+    pub(super) fn open() -> io::Result<Self> {
         // Half of it may have been done.
         ratatui::try_init().map(Self).inspect_err(|_| drop(ratatui::try_restore()))
     }
@@ -97,7 +98,11 @@ impl Drop for RawTerminal {
     fn drop(&mut self) {
         // If the terminal is gone, there is nothing to restore.
         let _ = self.0.show_cursor();
-        let _ = ratatui::try_restore();
+        // A panic has done the rest before it printed its message. To leave the alternate screen once more would move the cursor
+        // back to where it was before, and the shell's prompt would overwrite the message.
+        if !thread::panicking() {
+            let _ = ratatui::try_restore();
+        }
     }
 }
 

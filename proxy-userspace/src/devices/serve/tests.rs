@@ -1,6 +1,14 @@
 //! Tests which devices are served when the map DEVICES is full or can't be written. Hooks and map are in memory.
 
-use std::{cell::RefCell, rc::Rc, time::Duration};
+use std::{
+    cell::RefCell,
+    io,
+    rc::Rc,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use tracing_subscriber::layer::SubscriberExt as _;
 
 use super::*;
 use crate::{
@@ -9,13 +17,25 @@ use crate::{
     node::rtnetlink::Link,
 };
 
-/// Hooks in memory. Clones are the same hooks.
+/// Hooks in memory. Clones are the same hooks. Devices that are gone, and others that are broken, refuse programs, and keep those
+/// that they have.
 #[derive(Clone, Default)]
-struct Hooks(Rc<RefCell<BTreeSet<DeviceHook>>>);
+struct Hooks {
+    attached: Rc<RefCell<BTreeSet<DeviceHook>>>,
+    gone: Rc<RefCell<BTreeSet<u32>>>,
+    broken: Rc<RefCell<BTreeSet<u32>>>,
+}
+
+impl Hooks {
+    fn check(&self, device: u32) -> io::Result<()> {
+        let refuses = self.is_gone(device) || self.broken.borrow().contains(&device);
+        if refuses { Err(io::Error::from_raw_os_error(libc::ENODEV)) } else { Ok(()) }
+    }
+}
 
 impl DeviceHooks for Hooks {
     fn list(&self) -> Result<Vec<DeviceHook>, AttachError> {
-        Ok(self.0.borrow().iter().cloned().collect())
+        Ok(self.attached.borrow().iter().cloned().collect())
     }
 
     fn load(&mut self, _group: Group) -> Result<(), AttachError> {
@@ -23,17 +43,27 @@ impl DeviceHooks for Hooks {
     }
 
     fn put(&mut self, hook: &DeviceHook, pinned: Option<&DeviceHook>, _variant: Variant) -> Result<Put, AttachError> {
-        self.0.borrow_mut().insert(hook.clone());
+        self.check(hook.device).map_err(|source| AttachError::Attach {
+            name: hook.hook.program(),
+            target: hook.name.clone(),
+            source,
+        })?;
+        self.attached.borrow_mut().insert(hook.clone());
         Ok(if pinned.is_some() { Put::Replaced } else { Put::Attached })
     }
 
     fn remove(&mut self, hook: &DeviceHook) -> Result<(), AttachError> {
-        self.0.borrow_mut().remove(hook);
+        self.check(hook.device).map_err(|source| AttachError::Detach { path: hook.to_string().into(), source })?;
+        self.attached.borrow_mut().remove(hook);
         Ok(())
     }
 
     fn is_dead(&self, hook: &DeviceHook) -> bool {
-        !self.0.borrow().contains(hook)
+        !self.attached.borrow().contains(hook)
+    }
+
+    fn is_gone(&self, device: u32) -> bool {
+        self.gone.borrow().contains(&device)
     }
 }
 
@@ -69,7 +99,7 @@ impl World {
             (*index, Target { link, role: *role, unreliable: None })
         };
         self.devices.reconcile(wanted.iter().map(target).collect()).unwrap();
-        let served: BTreeSet<u32> = self.hooks.0.borrow().iter().map(|hook| hook.device).collect();
+        let served: BTreeSet<u32> = self.hooks.attached.borrow().iter().map(|hook| hook.device).collect();
         assert_eq!(self.map.keys().collect::<BTreeSet<_>>(), served, "entries, and devices with programs");
         served
     }
@@ -121,4 +151,49 @@ fn s19_a_device_whose_entry_is_refused_has_no_program_until_it_is_taken() {
         assert_eq!(world.look(&wanted), [2, 3].into(), "{role:?}");
         assert_eq!(world.missing.count() + world.missing.pods(), 0);
     }
+}
+
+/// The levels of the lines that `act` logs.
+fn logged(act: impl FnOnce()) -> Vec<tracing::Level> {
+    #[derive(Clone, Default)]
+    struct Levels(Arc<Mutex<Vec<tracing::Level>>>);
+
+    impl<S: tracing::Subscriber> tracing_subscriber::Layer<S> for Levels {
+        fn on_event(&self, event: &tracing::Event<'_>, _: tracing_subscriber::layer::Context<'_, S>) {
+            self.0.lock().unwrap().push(*event.metadata().level());
+        }
+    }
+
+    let levels = Levels::default();
+    tracing::subscriber::with_default(tracing_subscriber::registry().with(levels.clone()), act);
+    levels.0.lock().unwrap().clone()
+}
+
+#[test]
+fn s31_a_device_that_is_removed_while_it_is_served_is_no_news() {
+    let mut world = World::new(3);
+    let wanted = [(2, Role::Outside), (3, Role::Pod)];
+    for index in [2, 3] {
+        world.hooks.gone.borrow_mut().insert(index);
+    }
+    let levels = logged(|| assert_eq!(world.look(&wanted), [].into()));
+    assert!(levels.iter().all(|level| *level > tracing::Level::INFO), "{levels:?}");
+    assert_eq!((world.missing.count(), world.missing.pods()), (0, 0));
+    assert!(world.devices.is_unsettled(), "a device may have appeared again with the same index");
+    world.hooks.gone.borrow_mut().clear();
+    assert_eq!(world.look(&wanted), [2, 3].into());
+
+    // Their programs go with them, but the pins are in the way of none.
+    world.hooks.gone.borrow_mut().extend([2, 3]);
+    let levels = logged(|| world.devices.reconcile(BTreeMap::new()).unwrap());
+    assert!(levels.iter().all(|level| *level > tracing::Level::INFO), "{levels:?}");
+}
+
+#[test]
+fn s31_a_device_that_is_there_but_refuses_programs_is_an_error() {
+    let mut world = World::new(3);
+    world.hooks.broken.borrow_mut().insert(2);
+    let levels = logged(|| assert_eq!(world.look(&[(2, Role::Outside)]), [].into()));
+    assert!(levels.contains(&tracing::Level::ERROR), "{levels:?}");
+    assert_eq!(world.missing.count(), 1);
 }

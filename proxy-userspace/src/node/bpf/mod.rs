@@ -18,7 +18,7 @@ use std::{
 };
 
 pub use self::{
-    batch::{each_entry, read_array, read_hash, write_hash},
+    batch::{each_entry, read_array, read_hash, read_per_cpu_array, write_hash},
     mapped_array::MappedArray,
     query::{AttachedPrograms, programs_at},
 };

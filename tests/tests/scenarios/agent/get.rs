@@ -4,7 +4,10 @@
 
 use std::{
     net::SocketAddr,
+    ops::Range,
     process::{Command, Output},
+    thread::sleep,
+    time::{Duration, Instant},
 };
 
 use harness::{
@@ -130,9 +133,10 @@ fn get_drops_and_maps_show_what_is_counted() {
     assert_eq!(number(&scene, "maps counters", "capacity"), scene.dump("counters").len() as u64);
 }
 
-/// The open flow of the client outside, and the open socket of the pod, in `waggle get flows`.
-fn check_flows(outside: &Outside, family: Family) {
-    let scene = &outside.scene;
+/// The open flow of the client outside, whose first packet came during `opening`, and the open socket of the pod, in
+/// `waggle get flows`.
+fn check_flows(outside: &Outside, family: Family, opening: &Range<Instant>) {
+    let (scene, least) = (&outside.scene, opening.end.elapsed());
     let backend = SocketAddr::new(family.of(&outside.remote), PORTS[0]).to_string();
     let flows = rows(scene, &format!("flows {}", outside.address(family)));
     let is_open = |row: &&Value| row["protocol"] == "TCP" && row["state"] == "established";
@@ -145,6 +149,10 @@ fn check_flows(outside: &Outside, family: Family) {
     assert!(flow["source"].as_str().unwrap().starts_with(&node), "{flow:#}");
     let left = flow["expiresSeconds"].as_u64().unwrap();
     assert!((86_000..=86_400).contains(&left), "established flows live a day: {left}");
+    let age = Duration::from_secs(flow["ageSeconds"].as_u64().unwrap());
+    // Programs and commands read the same clock, but to the second only.
+    let slack = Duration::from_secs(2);
+    assert!(age + slack >= least && age <= opening.start.elapsed() + slack, "{age:?}, not {least:?}");
 
     // A UDP flow is established, too, if two of the client's sockets have had the same port.
     let client = outside.address(family);
@@ -174,21 +182,28 @@ fn check_affinity(outside: &Outside, family: Family) {
 }
 
 #[test]
-fn get_flows_and_affinity_show_clients_with_and_without_the_agent() {
+fn get_flows_and_affinity_show_clients_with_and_without_the_agent_and_after_it_has_copied_them() {
     from_outside_by("auto", "get-flows", |outside| {
         let family = Family::Ipv4;
         outside.serve(family, &outside.web(family).client_ip_affinity(Some(600)), &[&outside.remote]);
         expect(&outside.client, outside.node_port(family), &["far"]);
         expect(&outside.scene.from_pod, family.frontend(1), &["far"]);
+        let start = Instant::now();
         let _held = outside.client.connect_tcp(outside.node_port(family)).unwrap();
+        let opening = start..Instant::now();
+        // Older than the clock is inaccurate.
+        sleep(Duration::from_secs(4));
         let _inside = outside.scene.from_pod.connect_tcp(family.frontend(1)).unwrap();
         for is_running in [true, false] {
-            check_flows(outside, family);
+            check_flows(outside, family, &opening);
             check_affinity(outside, family);
             if is_running {
                 outside.scene.waggle.kill().unwrap();
             }
         }
+        let _larger = outside.scene.agent(&["--max-conntrack", "150000", "--max-affinity", "70000"]);
+        check_flows(outside, family, &opening);
+        check_affinity(outside, family);
     });
 }
 

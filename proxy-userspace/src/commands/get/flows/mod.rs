@@ -10,7 +10,7 @@ use proxy_common::{Address, Connection, ConntrackEntry, Flow, FlowRole, Frontend
 use serde::Serialize;
 
 pub use self::tracked::{Clock, Tracked};
-use super::{Name, Snapshot, backends::is_address, output::Row, service_port::ServicePort, services::left};
+use super::{Name, Snapshot, age::age, backends::is_address, output::Row, service_port::ServicePort, services::left};
 
 /// A flow.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -32,6 +32,8 @@ pub struct FlowRow {
     /// The state of a flow of packets, in the words of the metric `waggle_flows`. Of a socket: `connected`, or `sent` if it sends
     /// datagrams without being connected.
     pub state: &'static str,
+    /// How many seconds ago the first packet of the flow came; `None` if that is not known, as for sockets.
+    pub age_seconds: Option<u64>,
     /// In how many seconds the flow is forgotten if no packet comes; `None` for TCP and SCTP sockets, which are known until they
     /// are closed.
     pub expires_seconds: Option<u32>,
@@ -74,6 +76,7 @@ fn row(name: Name, number: u8, frontend: SocketAddr, backend: SocketAddr) -> Flo
         backend: backend.to_string(),
         source: None,
         state: "connected",
+        age_seconds: None,
         expires_seconds: None,
     }
 }
@@ -84,12 +87,12 @@ fn of_packets(snapshot: &Snapshot, tracked: &Tracked, tuple: &Tuple, entry: &Con
     let frontend = at(entry.source, entry.source_port);
     let backend = at(tuple.source, tuple.source_port);
     let client = at(entry.destination, entry.destination_port);
-    let left = entry.meta.expires.wrapping_sub(tracked.clock.jiffies) / tracked.clock.per_second.max(1);
     let row = FlowRow {
         client: Some(client.to_string()),
         source: Some(at(tuple.destination, tuple.destination_port).to_string()),
         state: entry.meta.state().label(),
-        expires_seconds: Some(left),
+        age_seconds: tracked.clock.age(&entry.meta),
+        expires_seconds: Some(tracked.clock.seconds_left(&entry.meta)),
         ..row(name(snapshot, dialled, Some(entry.meta.service)), tuple.protocol, frontend, backend)
     };
     ((None, Some(client), frontend, backend), row)
@@ -120,14 +123,23 @@ impl Row for FlowRow {
     type Key = (ServicePort, Option<String>, Option<u64>, String, String);
 
     const KIND: &'static str = "flows";
-    const WIDE: &'static [&'static str] = &["SOURCE"];
+    const WIDE: &'static [&'static str] = &["EXPIRES", "SOURCE"];
 
     fn titles() -> Vec<&'static str> {
-        ServicePort::titles(&["CLIENT", "FRONTEND", "BACKEND", "STATE", "EXPIRES"])
+        ServicePort::titles(&["CLIENT", "FRONTEND", "BACKEND", "STATE", "AGE"])
     }
 
     fn fields() -> Vec<&'static str> {
-        ServicePort::fields(&["client", "socket", "frontend", "backend", "source", "state", "expiresSeconds"])
+        ServicePort::fields(&[
+            "client",
+            "socket",
+            "frontend",
+            "backend",
+            "source",
+            "state",
+            "ageSeconds",
+            "expiresSeconds",
+        ])
     }
 
     fn key(&self) -> Self::Key {
@@ -141,12 +153,13 @@ impl Row for FlowRow {
             self.frontend.clone(),
             self.backend.clone(),
             self.state.to_owned(),
-            self.expires_seconds.map_or_else(|| "-".to_owned(), left),
+            self.age_seconds.map_or_else(|| "-".to_owned(), age),
         ])
     }
 
     fn wide_cells(&self) -> Vec<String> {
-        vec![self.source.clone().unwrap_or_else(|| "-".to_owned())]
+        let expires = self.expires_seconds.map_or_else(|| "-".to_owned(), left);
+        vec![expires, self.source.clone().unwrap_or_else(|| "-".to_owned())]
     }
 
     /// A name is the Service's, or an address of client or backend, with or without port.
@@ -161,6 +174,6 @@ impl Row for FlowRow {
     }
 
     fn watched(&self) -> Result<String, serde_json::Error> {
-        serde_json::to_string(&Self { expires_seconds: None, ..self.clone() })
+        serde_json::to_string(&Self { age_seconds: None, expires_seconds: None, ..self.clone() })
     }
 }

@@ -7,7 +7,11 @@ use crate::{
     commands::get::{Look, table},
     desired::{Family, PortId, PortKey, ServiceName},
     maps::encode,
+    node::jiffies,
 };
+
+/// The time in jiffies, shortly after the counter has wrapped at 2³².
+const START: u64 = (1 << 32) + 64;
 
 fn address(text: &str) -> Address {
     text.parse::<IpAddr>().unwrap().into()
@@ -37,7 +41,7 @@ fn snapshot() -> Snapshot {
     }
 }
 
-/// The reply entry of a flow that a client outside has opened to the node port: expires 90 s from now.
+/// The reply entry of a flow that a client outside has opened to the node port: opened 196 s ago, expires in 90 s.
 fn packets(client_port: u16, service: u32, state: State) -> (Tuple, ConntrackEntry) {
     let tuple = Tuple {
         source: address("10.1.0.1"),
@@ -53,7 +57,8 @@ fn packets(client_port: u16, service: u32, state: State) -> (Tuple, ConntrackEnt
         source_port: 30080,
         destination_port: client_port,
         meta: EntryMeta {
-            expires: 5 + 90 * 250,
+            expires: jiffies::modulo(START + 90 * 250),
+            opened: EntryMeta::opening(START - 192 * 256),
             service,
             state: state as u8,
             flags: EntryMeta::REPLY,
@@ -76,7 +81,7 @@ fn tracked() -> Tracked {
         ..Peer::default()
     };
     Tracked {
-        clock: Clock { jiffies: 5, per_second: 250, nanoseconds: 70_000_000_000 },
+        clock: Clock { jiffies: START, per_second: 250, nanoseconds: 70_000_000_000 },
         packets: vec![
             packets(40_001, 1, State::Established),
             packets(40_000, 1, State::ClientClosed),
@@ -90,16 +95,25 @@ fn tracked() -> Tracked {
 #[test]
 fn flows_are_shown_by_client_service_backend_and_state() {
     let expected = "\
-NAMESPACE     NAME   PORT   PROTOCOL   CLIENT               FRONTEND          BACKEND         STATE           EXPIRES
-default       web    http   TCP        198.51.100.9:40000   192.0.2.1:30080   10.1.0.1:8080   client_closed   1m30s
-default       web    http   TCP        198.51.100.9:40001   192.0.2.1:30080   10.1.0.1:8080   established     1m30s
+NAMESPACE     NAME   PORT   PROTOCOL   CLIENT               FRONTEND          BACKEND         STATE           AGE
+default       web    http   TCP        198.51.100.9:40000   192.0.2.1:30080   10.1.0.1:8080   client_closed   3m16s
+default       web    http   TCP        198.51.100.9:40001   192.0.2.1:30080   10.1.0.1:8080   established     3m16s
 default       web    http   TCP        sk:3047              10.96.0.10:80     10.1.0.2:8080   connected       -
-kube-system   dns    -      UDP        sk:3048              10.96.0.53:53     10.1.0.5:53     sent            1m50s
+kube-system   dns    -      UDP        sk:3048              10.96.0.53:53     10.1.0.5:53     sent            -
 ";
     let rows = flows(&snapshot(), &tracked());
     assert_eq!(table(&rows, Look::default()), expected);
-    let sources: Vec<String> = rows.iter().flat_map(Row::wide_cells).collect();
-    assert_eq!(sources, ["192.0.2.1:61000", "192.0.2.1:61000", "-", "-"]);
+    let further: Vec<Vec<String>> = rows.iter().map(Row::wide_cells).collect();
+    let packets = ["1m30s", "192.0.2.1:61000"];
+    assert_eq!(further, [packets, packets, ["-", "-"], ["1m50s", "-"]]);
+}
+
+#[test]
+fn a_flow_whose_first_packet_no_program_has_seen_has_no_age() {
+    let (tuple, mut entry) = packets(40_000, 1, State::Established);
+    entry.meta.opened = 0;
+    let rows = flows(&snapshot(), &Tracked { packets: vec![(tuple, entry)], ..tracked() });
+    assert_eq!((rows[0].age_seconds, flows(&snapshot(), &tracked())[0].age_seconds), (None, Some(196)));
 }
 
 #[test]
@@ -118,7 +132,7 @@ fn flows_are_named_by_service_client_and_backend() {
 
 #[test]
 fn a_flow_that_grows_old_does_not_change() {
-    let older = Tracked { clock: Clock { jiffies: 2505, ..tracked().clock }, ..tracked() };
+    let older = Tracked { clock: Clock { jiffies: START + 2500, ..tracked().clock }, ..tracked() };
     let watched = |tracked| flows(&snapshot(), tracked).iter().map(|row| row.watched().unwrap()).collect::<Vec<_>>();
     assert_eq!(watched(&older), watched(&tracked()));
     assert_ne!(flows(&snapshot(), &older), flows(&snapshot(), &tracked()));

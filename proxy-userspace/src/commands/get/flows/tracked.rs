@@ -36,8 +36,8 @@ pub struct Tracked {
 /// The clocks by which the programs note times.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Clock {
-    /// Jiffies modulo 2³².
-    pub jiffies: u32,
+    /// Jiffies.
+    pub jiffies: u64,
     /// Jiffies per second.
     pub per_second: u32,
     /// Nanoseconds of the coarse monotonic clock.
@@ -50,9 +50,19 @@ impl Clock {
         let read = || {
             let coarse = Duration::from(clock_gettime(ClockId::CLOCK_MONOTONIC_COARSE)?);
             let nanoseconds = u64::try_from(coarse.as_nanos()).unwrap_or(u64::MAX);
-            Ok(Self { jiffies: jiffies::now()?, per_second: jiffies::per_second()?, nanoseconds })
+            Ok(Self { jiffies: jiffies::now_64()?, per_second: jiffies::per_second()?, nanoseconds })
         };
         read().map_err(|source: io::Error| InspectError::Clock { source })
+    }
+
+    /// Returns in how many seconds the entry of a flow expires.
+    pub fn seconds_left(self, meta: &EntryMeta) -> u32 {
+        meta.expires.wrapping_sub(jiffies::modulo(self.jiffies)) / self.per_second.max(1)
+    }
+
+    /// Returns how many seconds ago the first packet of a flow came; `None` if that is not known.
+    pub fn age(self, meta: &EntryMeta) -> Option<u64> {
+        meta.age(self.jiffies).map(|age| age / u64::from(self.per_second.max(1)))
     }
 }
 
@@ -77,7 +87,7 @@ impl Tracked {
     /// Each flow is shown by the entry of its replies. Foreign flows have none.
     fn is_shown(&self, meta: &EntryMeta) -> bool {
         let is_reply = meta.flags & (EntryMeta::REPLY | EntryMeta::RESERVED) == EntryMeta::REPLY;
-        is_reply && !meta.is_expired(self.clock.jiffies)
+        is_reply && !meta.is_expired(jiffies::modulo(self.clock.jiffies))
     }
 
     fn add_hash<E>(&mut self, folder: &PinFolder, name: &'static str) -> Result<(), InspectError>

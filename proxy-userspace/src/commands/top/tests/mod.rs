@@ -5,6 +5,7 @@ mod draw;
 mod plain;
 mod rates;
 mod state;
+mod terminal;
 
 use std::{
     collections::BTreeMap,
