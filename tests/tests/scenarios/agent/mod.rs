@@ -23,5 +23,6 @@ mod quiet;
 mod scale;
 mod status;
 mod top;
+mod trial;
 mod troubleshoot;
 mod watch;
