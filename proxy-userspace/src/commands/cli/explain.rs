@@ -15,8 +15,8 @@ Examples:
   waggle explain --drop no_local_backend
 
 Run it in the node's network namespace, as the agent runs: it asks the kernel for addresses and routes. The exit code is 0
-if there is an explanation, also if the connection would be refused, 1 if there is none, and 3 if the loaded programs and the
-portable decision disagree, which is a bug of Waggle.";
+if there is an explanation, also if the connection would be refused, 1 if there is none, and 3 if the loaded programs disagree
+with the other steps, which is a bug of Waggle.";
 
 /// `waggle explain`.
 #[derive(Args, Clone, Debug)]

@@ -50,7 +50,7 @@ pub enum ExplainError {
     Namespaces(#[source] io::Error),
 }
 
-/// The exit code if the loaded programs and the portable decision disagree.
+/// The exit code if the loaded programs and the other steps disagree.
 const DISAGREEMENT: u8 = 3;
 
 /// Runs the command.

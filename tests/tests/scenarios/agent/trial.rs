@@ -11,8 +11,8 @@ use harness::{
     lab::{BPFFS, Capability, Dial, Transport, find_program, keep_capabilities},
     objects::service,
     scene::{
-        BOUND_PORT, Family, NODE_PORT, Outside, PORTS, Scene, Setup, expect, from_outside, from_outside_over_both,
-        over_both, until, web, web_slice,
+        BOUND_PORT, Family, NODE_PORT, Outside, PORTS, Setup, expect, from_outside, from_outside_over_both, over_both,
+        until, web, web_slice,
     },
 };
 use serde_json::{Value, json};

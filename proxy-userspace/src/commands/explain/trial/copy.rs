@@ -139,14 +139,19 @@ impl PrivateCopy {
     }
 }
 
+/// Loads a program, unless it is loaded already: the first program is also a stage of another one.
 fn load(ebpf: &mut Ebpf, name: &str) -> Result<(ProgramInfo, ProgramFd), ProgramError> {
     match ebpf.program_mut(name) {
         Some(Program::Xdp(program)) => {
-            program.load()?;
+            if program.fd().is_err() {
+                program.load()?;
+            }
             Ok((program.info()?, program.fd()?.try_clone()?))
         }
         Some(Program::SchedClassifier(program)) => {
-            program.load()?;
+            if program.fd().is_err() {
+                program.load()?;
+            }
             Ok((program.info()?, program.fd()?.try_clone()?))
         }
         _ => Err(ProgramError::UnexpectedProgramType),
