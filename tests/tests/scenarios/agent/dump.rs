@@ -38,13 +38,14 @@ fn explanations(page: &str) -> impl Iterator<Item = (&str, &str)> {
 
 /// An explanation without what the programs did with the packet: the backend is drawn by chance.
 fn without_chance(explanation: &str) -> String {
-    let mut lines: Vec<&str> = Vec::new();
+    let (mut lines, mut is_drawn) = (Vec::new(), false);
     for line in explanation.trim_end().lines() {
-        if !lines.last().is_some_and(|last| last.contains("  programs  a private copy of them was run on ")) {
-            lines.push(line);
-        } else {
+        if is_drawn {
             assert!(line.trim_start().starts_with("TC "), "{explanation}");
+        } else {
+            lines.push(line);
         }
+        is_drawn = line.contains("  programs  a private copy of them was run on ");
     }
     lines.join("\n")
 }
