@@ -55,7 +55,7 @@ pub use counter::{BackendCounters, ServiceCounters};
 pub use device::Device;
 pub use family::Family;
 pub use fragment::{Fragment, FragmentPorts};
-pub use maps::{MAPS, MapKind, MapSpec, SizedBy};
+pub use maps::{MAPS, MapKind, MapSpec, SizedBy, Writer};
 pub use network::Network;
 pub use parsed_headers::{Headers, Part};
 pub use peer::{Flow, FlowRole, Peer};

@@ -16,91 +16,92 @@ use crate::{
 };
 
 /// Passes the table to the macro `$receiver`. Each line has documentation, name, type with key and value, default number of
-/// entries, what determines that number, and the version that introduced the map's layout and the meaning of its contents.
+/// entries, what determines that number, who writes it, and the version that introduced the map's layout and the meaning of its
+/// contents.
 #[macro_export]
 macro_rules! for_each_map {
     ($receiver:ident) => {
         $receiver! {
             /// Dialled address, port and protocol → the service behind it. Preallocated: replacing a value can't fail.
-            SERVICES: Hash<Frontend, Service>, SERVICES_MAX, Services, 7;
+            SERVICES: Hash<Frontend, Service>, SERVICES_MAX, Services, Agent, 7;
             /// Index → backend id. A service's list of backends is a range of indexes.
-            SLOTS: MappedArray<u32, u32>, SLOTS_MAX, Slots, 7;
+            SLOTS: MappedArray<u32, u32>, SLOTS_MAX, Slots, Agent, 7;
             /// Backend id → where the backend listens.
-            BACKENDS: MappedArray<u32, Backend>, BACKENDS_MAX, Backends, 7;
+            BACKENDS: MappedArray<u32, Backend>, BACKENDS_MAX, Backends, Agent, 7;
             /// Service id → generation, which changes with the Service's lists and frontends, so that remembered backends can be
             /// checked.
-            GENERATIONS: MappedArray<u32, u32>, SERVICE_IDS_MAX, ServiceIds, 7;
+            GENERATIONS: MappedArray<u32, u32>, SERVICE_IDS_MAX, ServiceIds, Agent, 7;
             /// (Service, backend) → the lists that the backend is in; read only when a remembered backend has an older generation.
-            MEMBERS: SparseHash<Member, u32>, MEMBERS_MAX, Members, 7;
+            MEMBERS: SparseHash<Member, u32>, MEMBERS_MAX, Members, Agent, 7;
             /// Prefix → the meaning of an address in it that is no frontend's.
-            NETWORKS: LpmTrie<Address, Network>, NETWORKS_MAX, Networks, 7;
+            NETWORKS: LpmTrie<Address, Network>, NETWORKS_MAX, Networks, Agent, 7;
             /// (Service, client prefix) → 1: the service admits these clients.
-            SOURCE_RANGES: LpmTrie<SourceRange, u32>, SOURCE_RANGES_MAX, SourceRanges, 7;
+            SOURCE_RANGES: LpmTrie<SourceRange, u32>, SOURCE_RANGES_MAX, SourceRanges, Agent, 7;
             /// Address prefix → AddressClass bits. See `proxy_common::filter`.
-            ADDRESS_FILTER: MappedArray<u32, u8>, FILTER_LENGTH, Nothing, 7;
+            ADDRESS_FILTER: MappedArray<u32, u8>, FILTER_LENGTH, Nothing, Agent, 7;
             /// Destination port on this node → its PortClass bits.
-            PORT_FILTER: MappedArray<u32, u8>, FILTER_LENGTH, Nothing, 7;
+            PORT_FILTER: MappedArray<u32, u8>, FILTER_LENGTH, Nothing, Agent, 7;
             /// Port of this node → 1 once source translation has used it: replies may arrive there.
-            SNAT_PORTS: Array<u32, u8>, FILTER_LENGTH, Nothing, 7;
+            SNAT_PORTS: Array<u32, u8>, FILTER_LENGTH, Nothing, Programs, 7;
             /// (Client, service) → the backend it keeps.
-            AFFINITY: LruHash<AffinityKey, Affinity>, AFFINITY_MAX, Affinity, 7;
+            AFFINITY: LruHash<AffinityKey, Affinity>, AFFINITY_MAX, Affinity, Programs, 7;
             /// Cookies of connected TCP and SCTP sockets → the frontend that each has dialled, and its backend. A hash table of
             /// our own, in which no socket evicts another: see `proxy_common::connection`. Mappable, so that elements are aligned
             /// to cache lines.
-            SOCKET_CONNECTIONS: MappedArray<u32, ConnectionSet>, SOCKET_CONNECTIONS_MAX / WAYS as usize, ConnectionSets, 10;
+            SOCKET_CONNECTIONS: MappedArray<u32, ConnectionSet>, SOCKET_CONNECTIONS_MAX / WAYS as usize, ConnectionSets, Programs, 10;
             /// Socket → the frontend that it dialled, and its backend, for UDP sockets, and for TCP and SCTP sockets that find no
             /// place in SOCKET_CONNECTIONS.
-            SOCKET_PEERS: SkStorage<i32, Peer>, 0, Nothing, 7;
+            SOCKET_PEERS: SkStorage<i32, Peer>, 0, Nothing, Programs, 7;
             /// (Cookie, remote) → the frontend that a UDP socket with several peers dialled, and its backend. The agent finds
             /// connected UDP sockets by backend here.
-            SOCKET_FLOWS: LruHash<Flow, Peer>, SOCKET_FLOWS_MAX, SocketFlows, 7;
+            SOCKET_FLOWS: LruHash<Flow, Peer>, SOCKET_FLOWS_MAX, SocketFlows, Programs, 7;
             /// Events by reason.
-            COUNTERS: PerCpuArray<u32, u64>, COUNTERS_MAX, Nothing, 7;
+            COUNTERS: PerCpuArray<u32, u64>, COUNTERS_MAX, Nothing, Programs, 7;
             /// Service id → its flows, packets and bytes.
-            SERVICE_COUNTERS: PerCpuArray<u32, ServiceCounters>, SERVICE_IDS_MAX, ServiceIds, 7;
+            SERVICE_COUNTERS: PerCpuArray<u32, ServiceCounters>, SERVICE_IDS_MAX, ServiceIds, Programs, 7;
             /// Tuple of an IPv4 packet as it arrives → its translation, for assured flows. Each key has two buckets: see
             /// `flow/table.rs`.
-            FLOW_BUCKETS_IPV4: MappedArray<u32, Ipv4Bucket>, CONNTRACK_MAX, FlowBuckets, 12;
+            FLOW_BUCKETS_IPV4: MappedArray<u32, Ipv4Bucket>, CONNTRACK_MAX, FlowBuckets, Programs, 12;
             /// Tuple of an IPv6 packet as it arrives → its translation, for assured flows, as in FLOW_BUCKETS_IPV4.
-            FLOW_BUCKETS_IPV6: MappedArray<u32, Ipv6Bucket>, CONNTRACK_MAX, FlowBuckets, 12;
+            FLOW_BUCKETS_IPV6: MappedArray<u32, Ipv6Bucket>, CONNTRACK_MAX, FlowBuckets, Programs, 12;
             /// Set of two buckets → 1 once an entry of it has gone to CONNTRACK.
-            OVERFLOW: Array<u32, u8>, CONNTRACK_MAX / 2, FlowSets, 9;
+            OVERFLOW: Array<u32, u8>, CONNTRACK_MAX / 2, FlowSets, Programs, 9;
             /// Overflow of FLOW_BUCKETS_IPV4: assured flows whose two buckets were taken.
-            CONNTRACK_IPV4: LruHash<Ipv4Tuple, Ipv4ConntrackEntry>, CONNTRACK_MAX / 2, FlowSets, 12;
+            CONNTRACK_IPV4: LruHash<Ipv4Tuple, Ipv4ConntrackEntry>, CONNTRACK_MAX / 2, FlowSets, Programs, 12;
             /// Overflow of FLOW_BUCKETS_IPV6: assured flows whose two buckets were taken.
-            CONNTRACK_IPV6: LruHash<Tuple, ConntrackEntry>, CONNTRACK_MAX / 2, FlowSets, 12;
+            CONNTRACK_IPV6: LruHash<Tuple, ConntrackEntry>, CONNTRACK_MAX / 2, FlowSets, Programs, 12;
             /// Tuple of an IPv4 packet as it arrives → its translation, for flows that are not assured yet. A flood of first
             /// packets evicts only these.
-            EMBRYONIC_IPV4: LruHash<Ipv4Tuple, Ipv4ConntrackEntry>, EMBRYONIC_MAX, Embryonic, 12;
+            EMBRYONIC_IPV4: LruHash<Ipv4Tuple, Ipv4ConntrackEntry>, EMBRYONIC_MAX, Embryonic, Programs, 12;
             /// Tuple of an IPv6 packet as it arrives → its translation, for flows that are not assured yet.
-            EMBRYONIC_IPV6: LruHash<Tuple, ConntrackEntry>, EMBRYONIC_MAX, Embryonic, 12;
+            EMBRYONIC_IPV6: LruHash<Tuple, ConntrackEntry>, EMBRYONIC_MAX, Embryonic, Programs, 12;
             /// Fragmented packet → the ports in its first fragment.
-            FRAGMENTS: LruHash<Fragment, FragmentPorts>, FRAGMENTS_MAX, Fragments, OTHER;
+            FRAGMENTS: LruHash<Fragment, FragmentPorts>, FRAGMENTS_MAX, Fragments, Programs, OTHER;
             /// Backend id → how many source ports were given for it, how many of those tried were in use, and how many searches found none. Only backends that were sent
             /// flows with source translation have an entry.
-            BACKEND_COUNTERS: SparseHash<u32, BackendCounters>, BACKENDS_MAX, Backends, 11;
+            BACKEND_COUNTERS: SparseHash<u32, BackendCounters>, BACKENDS_MAX, Backends, Programs, 11;
             /// This CPU's rate limit of refusals, and the refusal of the current packet. See `reject.rs`.
-            REJECTS: PerCpuArray<u32, Reject>, 1, Nothing, 7;
+            REJECTS: PerCpuArray<u32, Reject>, 1, Nothing, Programs, 7;
             /// Per-CPU scratch: state carried across tail calls, and buffers too large for the stack.
-            SCRATCH: PerCpuArray<u32, Scratch>, 1, Nothing, 7;
+            SCRATCH: PerCpuArray<u32, Scratch>, 1, Nothing, Programs, 7;
             /// Stage → its program, at XDP. See [`Stage`](proxy_common::Stage).
-            XDP_STAGES: ProgramArray<u32, u32>, Stage::COUNT, Nothing, 7;
+            XDP_STAGES: ProgramArray<u32, u32>, Stage::COUNT, Nothing, Agent, 7;
             /// Stage → its program, at TC. See [`Stage`](proxy_common::Stage).
-            TC_STAGES: ProgramArray<u32, u32>, Stage::COUNT, Nothing, 7;
+            TC_STAGES: ProgramArray<u32, u32>, Stage::COUNT, Nothing, Agent, 7;
             /// How far this set of programs and maps has come in replacing another, written by the agent. See
             /// [`Phase`](proxy_common::Phase).
-            SUCCESSION: Array<u32, u32>, 1, Nothing, 7;
+            SUCCESSION: Array<u32, u32>, 1, Nothing, Agent, 7;
             /// Name of a map → the version that gave it its layout. The programs never read it.
-            LAYOUTS: Hash<MapName, u32>, LAYOUTS_MAX, Nothing, 7;
+            LAYOUTS: Hash<MapName, u32>, LAYOUTS_MAX, Nothing, Agent, 7;
             /// Interface index → the flags of the device.
-            DEVICES: SparseHash<u32, Device>, DEVICES_MAX, Nothing, 7;
+            DEVICES: SparseHash<u32, Device>, DEVICES_MAX, Nothing, Agent, 7;
             /// This node's own addresses, one of each family: the source of forwarded packets. Then the sources for backends that
             /// are reached from other addresses.
-            NODE_ADDRESSES: Array<u32, Address>, SOURCES as usize, Nothing, 7;
+            NODE_ADDRESSES: Array<u32, Address>, SOURCES as usize, Nothing, Agent, 7;
             /// Service id → Kubernetes names. The programs never read it; it is here so that the eBPF object declares it.
-            SERVICE_NAMES: SparseHash<u32, StoredName>, SERVICE_IDS_MAX, ServiceIds, 7;
+            SERVICE_NAMES: SparseHash<u32, StoredName>, SERVICE_IDS_MAX, ServiceIds, Agent, 7;
             /// Version of the layouts in these maps, written by the agent. It is `proxy_common::ABI_VERSION`.
-            ABI: Array<u32, u32>, 1, Nothing, 7;
+            ABI: Array<u32, u32>, 1, Nothing, Agent, 7;
         }
     };
 }
@@ -149,6 +150,15 @@ pub enum SizedBy {
     Fragments,
 }
 
+/// Who writes a map while packets and calls are served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Writer {
+    /// The agent alone: programs only read it.
+    Agent,
+    /// The programs. The agent reads it, and removes or carries over what has ended.
+    Programs,
+}
+
 /// A line of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MapSpec {
@@ -166,6 +176,8 @@ pub struct MapSpec {
     pub default_entries: u32,
     /// The setting that determines the number of entries.
     pub sized_by: SizedBy,
+    /// Who writes it.
+    pub writer: Writer,
     /// The ABI version that introduced the map's layout and the meaning of its contents.
     pub since: u32,
 }
@@ -174,7 +186,7 @@ pub struct MapSpec {
 const OTHER: u32 = if cfg!(feature = "other-abi") { ABI_VERSION } else { 7 };
 
 macro_rules! specs {
-    ($($(#[doc = $doc:literal])* $name:ident: $kind:ident<$key:ty, $value:ty>, $entries:expr, $by:ident, $since:expr;)*) => {
+    ($($(#[doc = $doc:literal])* $name:ident: $kind:ident<$key:ty, $value:ty>, $entries:expr, $by:ident, $writer:ident, $since:expr;)*) => {
         /// Every map.
         pub const MAPS: &[MapSpec] = &[$(MapSpec {
             name: stringify!($name),
@@ -184,6 +196,7 @@ macro_rules! specs {
             value_size: small(size_of::<$value>()),
             default_entries: small($entries),
             sized_by: SizedBy::$by,
+            writer: Writer::$writer,
             since: $since,
         }),*];
     };

@@ -1,4 +1,4 @@
-//! In-place changes of SCTP's checksum. CRC32c (RFC 9260 appendix A) is linear, so changed ports change it by an amount that
+//! SCTP's checksum, and its changes in place. CRC32c (RFC 9260 appendix A) is linear, so changed ports change it by an amount that
 //! depends only on the change and the packet's length. A wrong checksum stays wrong. Pure.
 
 /// Castagnoli's polynomial. Bits are reflected throughout: bit 31 stands for x⁰.
@@ -42,16 +42,17 @@ pub fn crc32c_change(change: u32, length: usize) -> u32 {
     crc
 }
 
+/// The checksum of an SCTP packet whose checksum field is 0. The header has it in little-endian order.
+pub fn crc32c(bytes: &[u8]) -> u32 {
+    let step = |crc: u32, byte: &u8| {
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| crc >> 1 ^ POLYNOMIAL & (crc & 1).wrapping_neg())
+    };
+    !bytes.iter().fold(u32::MAX, step)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn crc32c(bytes: &[u8]) -> u32 {
-        let step = |crc: u32, byte: &u8| {
-            (0..8).fold(crc ^ u32::from(*byte), |crc, _| crc >> 1 ^ POLYNOMIAL & (crc & 1).wrapping_neg())
-        };
-        !bytes.iter().fold(u32::MAX, step)
-    }
 
     #[test]
     fn s28_a_change_of_ports_changes_the_checksum_as_a_new_sum_would() {

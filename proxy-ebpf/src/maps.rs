@@ -72,7 +72,7 @@ macro_rules! map {
 }
 
 macro_rules! maps {
-    ($($(#[$doc:meta])* $name:ident: $kind:ident<$key:ty, $value:ty>, $entries:expr, $by:ident, $since:expr;)*) => {
+    ($($(#[$doc:meta])* $name:ident: $kind:ident<$key:ty, $value:ty>, $entries:expr, $by:ident, $writer:ident, $since:expr;)*) => {
         $(map! { $(#[$doc])* $name: $kind<$key, $value>, $entries })*
     };
 }

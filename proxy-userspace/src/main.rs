@@ -39,7 +39,7 @@ fn execute(command: Command) -> anyhow::Result<ExitCode> {
         Command::Get(args) => show::get(&args)?,
         Command::Top(args) => top::run(&args)?,
         Command::Bpftool(args) => show::bpftool(&args)?,
-        Command::Explain(args) => explain::explain(&args)?,
+        Command::Explain(args) => return explain::explain(&args),
         Command::Validate(args) => validate::validate(&args)?,
         Command::Status(args) => return status::status(&args),
         Command::Check(args) => return check::check(*args),

@@ -46,6 +46,7 @@ pub use self::{
     xdp::program_on as xdp_program_on,
 };
 
+pub(crate) use self::stages::stages_of;
 use crate::maps::MapsError;
 
 /// Why a hook could not be set up.

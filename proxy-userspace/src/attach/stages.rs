@@ -47,6 +47,11 @@ pub(super) fn group_of(name: &str) -> Option<Group> {
     STAGES.iter().find(has_it).map(|(group, _)| *group)
 }
 
+/// Returns the stages of a group: their programs' names in the eBPF object, and their places in the program array.
+pub(crate) fn stages_of(group: Group) -> impl Iterator<Item = (&'static str, Stage)> {
+    STAGES.iter().filter(move |(owner, _)| *owner == group).flat_map(|(_, stages)| *stages).copied()
+}
+
 /// The program arrays of the stages. They are kept open: the kernel empties a program array when no pin and no process
 /// holds it, and any root process can remove pins.
 pub(super) struct Stages {
@@ -70,15 +75,14 @@ impl Stages {
     /// Inserts the stages of a loaded group into the arrays: all or none.
     pub(super) fn put(&mut self, ebpf: &Ebpf, group: Group) -> Result<(), AttachError> {
         let array = if group == Group::Xdp { &mut self.xdp } else { &mut self.tc };
-        let stages = || STAGES.iter().filter(|(owner, _)| *owner == group).flat_map(|(_, stages)| *stages);
-        let put = stages().try_for_each(|&(name, stage)| {
+        let put = stages_of(group).try_for_each(|(name, stage)| {
             array.set(stage as u32, program(ebpf, name)?, 0).map_err(|source| AttachError::Stage { name, source })
         });
         if put.is_ok() {
             self.groups.insert(group);
         } else {
             // Errors are of stages that were not inserted.
-            stages().for_each(|(_, stage)| drop(array.clear_index(&(*stage as u32))));
+            stages_of(group).for_each(|(_, stage)| drop(array.clear_index(&(stage as u32))));
         }
         put
     }

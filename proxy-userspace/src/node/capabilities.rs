@@ -74,6 +74,12 @@ pub fn missing_for_termination() -> Option<Missing> {
     missing_of(&TERMINATION)
 }
 
+/// Returns the capabilities that the process lacks to load a copy of the attached programs.
+pub fn missing_for_copies() -> Option<Missing> {
+    let [bpf, network, helpers] = ALWAYS;
+    missing_of(&[bpf, network, helpers, need(OPEN_BY_ID, "open the attached programs by their ids")])
+}
+
 /// Whether the process may ask the kernel for rules of firewalls and for programs on hooks.
 pub fn can_look_at_network() -> bool {
     caps::has_cap(None, CapSet::Effective, Capability::CAP_NET_ADMIN).unwrap_or(false)

@@ -25,7 +25,7 @@ use crate::{
     succession::{self, Succession, SuccessionError},
 };
 
-static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/proxy-ebpf"));
+pub(super) static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/proxy-ebpf"));
 
 /// This path exists if and only if the kernel supports MPTCP.
 const MPTCP: &str = "/proc/sys/net/mptcp";

@@ -16,6 +16,7 @@ mod map_copy;
 mod migration;
 mod pins;
 mod previous;
+pub(crate) mod private_copy;
 mod resume;
 
 use std::{

@@ -1,6 +1,6 @@
 //! The table of maps in docs/ARCHITECTURE.md.
 
-use proxy_common::{MAPS, MapKind, MapSpec};
+use proxy_common::{MAPS, MapKind, MapSpec, Writer};
 
 use super::read;
 
@@ -18,6 +18,14 @@ const fn kind(kind: MapKind) -> &'static str {
     }
 }
 
+/// How the documents call those who write a map.
+const fn writer(writer: Writer) -> &'static str {
+    match writer {
+        Writer::Agent => "agent",
+        Writer::Programs => "programs",
+    }
+}
+
 #[test]
 fn the_maps_in_the_architecture_are_the_maps() {
     let text = read("docs/ARCHITECTURE.md");
@@ -26,11 +34,12 @@ fn the_maps_in_the_architecture_are_the_maps() {
     for line in rows.take_while(|line| line.starts_with('|')) {
         let cells: Vec<_> = line.split('|').map(str::trim).collect();
         let size = cells[5].split(|end: char| end != ',' && !end.is_ascii_digit()).next().unwrap().replace(',', "");
-        shown.extend(cells[1].split(", ").map(|name| (name, cells[2].to_owned(), size.clone())));
+        shown.extend(cells[1].split(", ").map(|name| (name, cells[2].to_owned(), cells[4].to_owned(), size.clone())));
     }
     shown.sort();
     let size = |map: &MapSpec| if map.default_entries == 0 { String::new() } else { map.default_entries.to_string() };
-    let mut maps: Vec<_> = MAPS.iter().map(|map| (map.name, kind(map.kind).to_owned(), size(map))).collect();
+    let row = |map: &MapSpec| (map.name, kind(map.kind).to_owned(), writer(map.writer).to_owned(), size(map));
+    let mut maps: Vec<_> = MAPS.iter().map(row).collect();
     maps.sort();
     assert_eq!(shown, maps);
 }

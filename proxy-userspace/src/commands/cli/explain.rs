@@ -15,7 +15,8 @@ Examples:
   waggle explain --drop no_local_backend
 
 Run it in the node's network namespace, as the agent runs: it asks the kernel for addresses and routes. The exit code is 0
-if there is an explanation, also if the connection would be refused, and 1 if there is none.";
+if there is an explanation, also if the connection would be refused, 1 if there is none, and 3 if the loaded programs disagree
+with the other steps, which is a bug of Waggle.";
 
 /// `waggle explain`.
 #[derive(Args, Clone, Debug)]
@@ -36,6 +37,9 @@ pub struct ExplainArgs {
     /// The device by which packets of a client outside come in; by default the one that the route back to it leads by
     #[arg(long, value_name = "NAME")]
     pub device: Option<String>,
+    /// Do not run a copy of the loaded programs on a made packet
+    #[arg(long)]
+    pub no_run: bool,
     /// Explain a reason of `waggle get drops` instead of a connection
     #[arg(long, value_name = "REASON", conflicts_with_all = ["client", "object"])]
     pub drop: Option<String>,

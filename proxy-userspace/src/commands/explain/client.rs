@@ -18,6 +18,8 @@ use crate::{
 /// A device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientDevice {
+    /// Its index in this network namespace.
+    pub index: u32,
     /// Its name.
     pub name: String,
     /// How Waggle serves it; `None` if it does not.
@@ -115,7 +117,7 @@ pub fn locate(traces: Traces<'_>) -> ClientKind {
 /// Returns the device with an index, which may be one that Waggle does not serve.
 pub fn device(index: u32, rows: &[DeviceRow], maps: &Pinned) -> ClientDevice {
     let row = rows.iter().find(|row| row.index == index);
-    ClientDevice { name: name_of(index), mode: row.map(|row| row.mode), flags: maps.device_flags(index) }
+    ClientDevice { index, name: name_of(index), mode: row.map(|row| row.mode), flags: maps.device_flags(index) }
 }
 
 /// Returns the device with a name in this network namespace.
@@ -186,7 +188,7 @@ mod tests {
     use super::*;
 
     fn eth0(mode: Option<Mode>, flags: u32) -> ClientDevice {
-        ClientDevice { name: "eth0".to_owned(), mode, flags }
+        ClientDevice { index: 2, name: "eth0".to_owned(), mode, flags }
     }
 
     fn by(gateway: Option<&str>) -> RouteAnswer {

@@ -24,6 +24,9 @@ pub struct Explanation {
     pub flow: Option<FlowPart>,
     /// The backends that the connection may get, and its way to each.
     pub candidates: Vec<CandidatePart>,
+    /// What the loaded programs did with the first packet; `None` if no program sees packets of the client, or if they were not
+    /// to be run.
+    pub programs: Option<ProgramsPart>,
     /// The result.
     pub verdict: VerdictPart,
 }
@@ -162,6 +165,58 @@ pub enum SourcePort {
     KeptIfFree,
     /// Another one is found: source translation may not use this one, or another flow to the backend has it.
     Replaced,
+}
+
+/// What a copy of the loaded programs did with the first packet of the connection. If it was not run, all but `not_run` is absent.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ProgramsPart {
+    /// The packet that was made.
+    pub packet: Option<PacketPart>,
+    /// The hooks that saw it, in this order: `xdp`, `tc`.
+    pub hooks: Vec<&'static str>,
+    /// The hook that decided.
+    pub decided_by: Option<&'static str>,
+    /// As in [`VerdictPart`], or `fault`.
+    pub outcome: Option<&'static str>,
+    /// The label of the reason that was counted, if the packet was refused.
+    pub reason: Option<&'static str>,
+    /// What goes back to the client: `RST` or `ICMP error`; `None` if nothing does.
+    pub answer: Option<&'static str>,
+    /// The packet after translation; `None` if it was not translated.
+    pub translated: Option<TranslatedPart>,
+    /// How the programs failed, in words.
+    pub fault: Option<String>,
+    /// In which ways the programs and the other parts disagree, in words: a bug of Waggle.
+    pub disagreements: Vec<String>,
+    /// Why the programs were not run, in words.
+    pub not_run: Option<String>,
+}
+
+/// The first packet of a connection.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PacketPart {
+    /// `SYN`, `datagram` or `INIT`.
+    pub kind: &'static str,
+    /// Address and port that it is from.
+    pub source: String,
+    /// Address and port that it is sent to.
+    pub destination: String,
+}
+
+/// A packet after translation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TranslatedPart {
+    /// Address and port that the backend sees.
+    pub source: String,
+    /// Address and port of the backend.
+    pub destination: String,
+    /// Whether it goes up the stack, as packets to backends on this node do. Otherwise the program sends it.
+    pub to_stack: bool,
+    /// The device that it is sent by; `None` if the kernel has still to find the neighbour.
+    pub device: Option<String>,
 }
 
 /// The result.

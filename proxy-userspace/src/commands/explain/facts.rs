@@ -39,6 +39,8 @@ pub struct Facts {
     pub candidates: Vec<Candidate>,
     /// The flow that packets of this client's port belong to already.
     pub flow: Option<ConntrackEntry>,
+    /// The port that a packet made for the programs is from: the client's, or one that has no flow.
+    pub probe_port: u16,
     /// The time of the look.
     pub clock: Clock,
     /// Where the kernel sends what is not a Service's.

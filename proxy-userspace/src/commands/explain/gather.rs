@@ -63,6 +63,7 @@ pub fn gather(question: &Question<'_>) -> Result<Facts, ExplainError> {
         ..Tuple::from_addresses(client.address.into(), dialled.address, protocol as u8)
     };
     let flow = gathering.flow(&tuple)?;
+    let probe_port = gathering.probe_port(&tuple)?;
     let memory = gathering.memory(&decision)?;
     let candidates = gathering.candidates(&decision, memory, &tuple)?;
     let (clock, hop) = (gathering.clock, gathering.routes.answer(dialled.address.into()).into());
@@ -80,6 +81,7 @@ pub fn gather(question: &Question<'_>) -> Result<Facts, ExplainError> {
         memory: memory.seen,
         candidates,
         flow,
+        probe_port,
         clock,
         hop,
     })
@@ -135,6 +137,25 @@ impl Gathering<'_> {
             return Ok(None);
         }
         Ok(self.maps.flow(tuple, jiffies::modulo(self.clock.jiffies))?)
+    }
+
+    /// The client's port, or one from which this client has no flow to the destination. Source translation may use these ports,
+    /// except where a node has unusual settings.
+    fn probe_port(&self, tuple: &Tuple) -> Result<u16, ExplainError> {
+        const FIRST: u16 = 62_000;
+        const TRIED: u16 = 64;
+        if let Some(port) = self.client.port {
+            return Ok(port);
+        }
+        if !self.client.sends_packets(self.protocol) {
+            return Ok(FIRST);
+        }
+        for source_port in FIRST..FIRST + TRIED {
+            if self.maps.flow(&Tuple { source_port, ..*tuple }, self.clock.jiffies)?.is_none() {
+                return Ok(source_port);
+            }
+        }
+        Ok(FIRST)
     }
 
     /// Looks up the client in AFFINITY, if it matters.

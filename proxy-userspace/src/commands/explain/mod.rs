@@ -1,5 +1,6 @@
 //! `waggle explain`: says step by step what would happen to a new connection, what a reason to refuse means, and how a Service is
-//! served. It reads the pinned maps, the kernel's routes and the network namespaces, and changes nothing.
+//! served. It reads the pinned maps, the kernel's routes and the network namespaces, runs a copy of the loaded programs on a made
+//! packet, and changes nothing.
 
 mod client;
 mod decision;
@@ -15,14 +16,17 @@ mod question;
 mod reasons;
 mod steps;
 mod text;
+mod trial;
 mod verdict;
 mod wrap;
 
-use std::io;
+use std::{io, process::ExitCode};
 
 use serde::Serialize;
 
 use self::{
+    explanation::Explanation,
+    facts::Facts,
     gather::{Question, gather},
     question::{QuestionError, parse_client, parse_destination, parse_service},
 };
@@ -46,9 +50,12 @@ pub enum ExplainError {
     Namespaces(#[source] io::Error),
 }
 
+/// The exit code if the loaded programs and the other steps disagree.
+const DISAGREEMENT: u8 = 3;
+
 /// Runs the command.
-pub fn explain(args: &ExplainArgs) -> anyhow::Result<()> {
-    let output = args.output;
+pub fn explain(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
+    let (output, mut code) = (args.output, 0);
     let text = if let Some(label) = &args.drop {
         let report = reasons::reason(label)?;
         format(output, &report, || reasons::text(&report))?
@@ -57,12 +64,31 @@ pub fn explain(args: &ExplainArgs) -> anyhow::Result<()> {
         let report = object::object(&Snapshot::read(&args.instance.instance)?, &service)?;
         format(output, &report, || object::text(&report))?
     } else {
-        let facts = gather(&question(args)?)?;
-        let explanation = steps::explain(&facts);
+        let (facts, explanation) = connection(&question(args)?, !args.no_run)?;
+        code = exit_code(&explanation);
         format(output, &explanation, || text::text(&facts, &explanation))?
     };
     print(text.as_bytes())?;
-    Ok(())
+    Ok(ExitCode::from(code))
+}
+
+/// Explains a connection, and runs the programs if `is_run`. Maps may change between two looks at them, so a disagreement counts only
+/// if it is found twice.
+fn connection(question: &Question<'_>, is_run: bool) -> Result<(Facts, Explanation), ExplainError> {
+    let explain = || {
+        let facts = gather(question)?;
+        let mut explanation = steps::explain(&facts);
+        explanation.programs = if is_run { trial::rehearse(question.instance, &facts, &explanation) } else { None };
+        Ok((facts, explanation))
+    };
+    let first = explain()?;
+    if exit_code(&first.1) == DISAGREEMENT { explain() } else { Ok(first) }
+}
+
+/// The exit code for an explanation.
+fn exit_code(explanation: &Explanation) -> u8 {
+    let has_found = explanation.programs.as_ref().is_some_and(|programs| !programs.disagreements.is_empty());
+    if has_found { DISAGREEMENT } else { 0 }
 }
 
 fn question(args: &ExplainArgs) -> Result<Question<'_>, QuestionError> {

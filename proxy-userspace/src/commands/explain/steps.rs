@@ -37,6 +37,7 @@ pub fn explain(facts: &Facts) -> Explanation {
         affinity: list.zip(admitted).and_then(|(_, (_, service))| affinity(facts, &service)),
         flow: facts.flow.as_ref().filter(|_| !facts.is_unserved()).map(|entry| flow(facts, entry)),
         candidates: list.map_or_else(Vec::new, |(range, _)| candidates(facts, range)),
+        programs: None,
         verdict: verdict(facts),
     }
 }

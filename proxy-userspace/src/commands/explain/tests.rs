@@ -1,4 +1,4 @@
-mod fixture;
+pub(super) mod fixture;
 mod names;
 
 use proxy_common::{ConntrackEntry, EntryMeta, List, Service, State, Verdict, filter::AddressClass};

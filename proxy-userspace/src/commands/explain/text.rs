@@ -5,6 +5,7 @@ use proxy_common::{Protocol, State};
 use super::{
     explanation::{AffinityPart, CandidatePart, Explanation, FlowPart, PolicyPart, SourcePort, SourceRangesPart},
     facts::Facts,
+    trial,
     verdict::no_frontend,
     wrap::{Topic, columns},
 };
@@ -35,6 +36,7 @@ fn steps(facts: &Facts, explanation: &Explanation) -> Vec<Topic> {
         steps.push(step("backend", backends(&explanation.candidates)));
         steps.push(step("packets", packets(explanation)));
     }
+    steps.extend(explanation.programs.as_ref().map(|programs| step("programs", trial::lines(programs))));
     steps.push(step("verdict", verdict(explanation)));
     steps
 }

@@ -4,6 +4,7 @@
 #![expect(unsafe_code, reason = "bpf(2) and mmap(2), which aya does not offer")]
 
 mod batch;
+mod element;
 mod mapped_array;
 mod query;
 
@@ -19,6 +20,7 @@ use std::{
 
 pub use self::{
     batch::{each_entry, read_array, read_hash, read_per_cpu_array, write_hash},
+    element::read_element,
     mapped_array::MappedArray,
     query::{AttachedPrograms, programs_at},
 };

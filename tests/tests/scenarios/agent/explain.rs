@@ -24,7 +24,7 @@ use serde_json::{Value, json};
 const NOT_DUMPED: [&str; 1] = ["socket_peers"];
 
 /// Runs `waggle explain` in the node's network namespace. Returns its exit code, and what it prints: output and errors.
-fn run(scene: &Scene, arguments: &str) -> (i32, String, String) {
+pub(super) fn run(scene: &Scene, arguments: &str) -> (i32, String, String) {
     let program = find_program("waggle", "WAGGLE_BIN").unwrap();
     let instance = scene.node.instance();
     let command = || {
@@ -36,30 +36,30 @@ fn run(scene: &Scene, arguments: &str) -> (i32, String, String) {
 }
 
 /// What `waggle explain -o json` prints; it must succeed.
-fn explain(scene: &Scene, arguments: &str) -> Value {
+pub(super) fn explain(scene: &Scene, arguments: &str) -> Value {
     let (code, out, errors) = run(scene, &format!("{arguments} -o json"));
     assert_eq!((code, errors.as_str()), (0, ""), "{arguments}: {out}");
     serde_json::from_str(&out).unwrap()
 }
 
 /// The explanation of a TCP connection between addresses.
-fn connection(scene: &Scene, client: IpAddr, to: SocketAddr) -> Value {
+pub(super) fn connection(scene: &Scene, client: IpAddr, to: SocketAddr) -> Value {
     explain(scene, &format!("{client} {to}"))
 }
 
 /// The addresses of the backends that a connection may get.
-fn candidates(explanation: &Value) -> BTreeSet<String> {
+pub(super) fn candidates(explanation: &Value) -> BTreeSet<String> {
     let found = explanation["candidates"].as_array().unwrap();
     found.iter().map(|candidate| candidate["backend"].as_str().unwrap().to_owned()).collect()
 }
 
 /// The backend of a host.
-fn backend(family: Family, host: &Host) -> String {
+pub(super) fn backend(family: Family, host: &Host) -> String {
     SocketAddr::new(family.of(host), PORTS[0]).to_string()
 }
 
 /// The result, its reason, and the field at fault.
-fn verdict(explanation: &Value) -> [&str; 3] {
+pub(super) fn verdict(explanation: &Value) -> [&str; 3] {
     let part = &explanation["verdict"];
     ["outcome", "reason", "field"].map(|field| part[field].as_str().unwrap_or_default())
 }
@@ -225,7 +225,7 @@ fn s24_s25_the_backend_that_a_client_keeps_is_the_one_that_explain_names() {
 }
 
 /// The dump of each pinned map.
-fn dumps(scene: &Scene) -> BTreeMap<String, Vec<u8>> {
+pub(super) fn dumps(scene: &Scene) -> BTreeMap<String, Vec<u8>> {
     let folder = format!("{BPFFS}/{}", scene.node.instance());
     let pins = fs::read_dir(&folder).unwrap().map(Result::unwrap).filter(|pin| pin.file_type().unwrap().is_file());
     let names = pins.map(|pin| pin.file_name().into_string().unwrap());

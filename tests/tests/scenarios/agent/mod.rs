@@ -24,4 +24,5 @@ mod quiet;
 mod scale;
 mod status;
 mod top;
+mod trial;
 mod watch;

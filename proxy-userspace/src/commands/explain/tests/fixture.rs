@@ -32,8 +32,8 @@ const TCP: Protocol = Protocol::Tcp;
 
 /// Maps in memory.
 #[derive(Default)]
-pub(super) struct Memories {
-    pub(super) services: BTreeMap<Frontend, Service>,
+pub(in super::super) struct Memories {
+    pub(in super::super) services: BTreeMap<Frontend, Service>,
     networks: Vec<(IpNet, Network)>,
     ranges: Vec<IpNet>,
     slots: Vec<u32>,
@@ -64,25 +64,25 @@ impl Maps for Memories {
     }
 }
 
-pub(super) fn address(text: &str) -> Address {
+pub(in super::super) fn address(text: &str) -> Address {
     text.parse::<Ipv4Addr>().unwrap().into()
 }
 
-pub(super) fn dialled(to: &str, port: u16) -> Frontend {
+pub(in super::super) fn dialled(to: &str, port: u16) -> Frontend {
     Frontend::new(address(to), port, TCP as u8)
 }
 
-pub(super) const fn range(offset: u32, length: u32) -> SlotRange {
+pub(in super::super) const fn range(offset: u32, length: u32) -> SlotRange {
     SlotRange { offset, length }
 }
 
-pub(super) fn service(kind: FrontendKind, flags: u8, internal: SlotRange, external: SlotRange) -> Service {
+pub(in super::super) fn service(kind: FrontendKind, flags: u8, internal: SlotRange, external: SlotRange) -> Service {
     Service { id: 1, kind: kind as u8, flags: Service::USABLE | flags, internal, external, ..Service::default() }
 }
 
 /// `default/web:http` with a backend here (id 1) and one elsewhere (id 2): a ClusterIP, a node port of policy Local, and a
 /// load-balancer IP for 198.51.100.0/24.
-pub(super) fn memories() -> Memories {
+pub(in super::super) fn memories() -> Memories {
     let backend = |text: &str, flags| Backend { address: address(text), port: 8080, flags, generation: 1 };
     let local = Service::EXTERNAL_LOCAL;
     Memories {
@@ -111,17 +111,17 @@ pub(super) fn memories() -> Memories {
     }
 }
 
-pub(super) fn outside() -> Client {
-    let device = ClientDevice { name: "eth0".to_owned(), mode: Some(Mode::Tc), flags: 0 };
+pub(in super::super) fn outside() -> Client {
+    let device = ClientDevice { index: 2, name: "eth0".to_owned(), mode: Some(Mode::Tc), flags: 0 };
     Client { address: "192.0.2.9".parse().unwrap(), port: None, kind: ClientKind::Outside, device: Some(device) }
 }
 
-pub(super) fn pod() -> Client {
+pub(in super::super) fn pod() -> Client {
     Client { address: "10.244.1.7".parse().unwrap(), port: None, kind: ClientKind::Pod, device: None }
 }
 
 /// The facts about a connection, by the maps of [`memories`].
-pub(super) fn facts(maps: &Memories, client: Client, to: Frontend) -> Facts {
+pub(in super::super) fn facts(maps: &Memories, client: Client, to: Frontend) -> Facts {
     let way = match client.kind {
         ClientKind::Outside => Way::Packet {
             internal: false,
@@ -154,19 +154,20 @@ pub(super) fn facts(maps: &Memories, client: Client, to: Frontend) -> Facts {
         decision,
         memory: Memory::Nothing,
         flow: None,
+        probe_port: 62_000,
         clock: Clock::default(),
         hop: Hop::None,
     }
 }
 
-pub(super) fn explained(maps: &Memories, client: Client, to: Frontend) -> (Explanation, String) {
+pub(in super::super) fn explained(maps: &Memories, client: Client, to: Frontend) -> (Explanation, String) {
     let facts = facts(maps, client, to);
     let explanation = explain(&facts);
     let text = text(&facts, &explanation);
     (explanation, text)
 }
 
-pub(super) fn fault(explanation: &Explanation) -> [Option<&str>; 4] {
+pub(in super::super) fn fault(explanation: &Explanation) -> [Option<&str>; 4] {
     let part = &explanation.verdict;
     [part.reason, part.rule, part.object.as_deref(), part.field.as_deref()]
 }
