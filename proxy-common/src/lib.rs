@@ -19,6 +19,7 @@ pub mod conntrack;
 pub mod counter;
 pub mod decide;
 pub mod device;
+pub mod event;
 pub mod family;
 pub mod filter;
 pub mod fragment;
@@ -53,6 +54,7 @@ pub use conntrack::{
 };
 pub use counter::{BackendCounters, ServiceCounters};
 pub use device::Device;
+pub use event::{Event, EventHook, EventKind, Monitor};
 pub use family::Family;
 pub use fragment::{Fragment, FragmentPorts};
 pub use maps::{MAPS, MapKind, MapSpec, SizedBy};
@@ -73,4 +75,4 @@ pub use verdict::Verdict;
 
 /// Version of the map layouts in this crate. `maps.rs` says which version introduced the layout of each map. The agent replaces
 /// pinned maps whose layout is of another version.
-pub const ABI_VERSION: u32 = if cfg!(feature = "other-abi") { 1011 } else { 11 };
+pub const ABI_VERSION: u32 = if cfg!(feature = "other-abi") { 1012 } else { 12 };
