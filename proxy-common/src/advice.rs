@@ -61,7 +61,7 @@ advice! {
     }
     others {
         SocketTranslated AffinityHit UdpFlowMoved MapFull PacketTranslated PacketForwarded EchoReply
-        FlowOpened SnatPortChanged
+        FlowOpened SnatPortChanged EventLost
     }
 }
 

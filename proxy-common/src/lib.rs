@@ -19,6 +19,7 @@ pub mod conntrack;
 pub mod counter;
 pub mod decide;
 pub mod device;
+pub mod event;
 pub mod family;
 pub mod filter;
 pub mod fragment;
@@ -53,6 +54,7 @@ pub use conntrack::{
 };
 pub use counter::{BackendCounters, ServiceCounters};
 pub use device::Device;
+pub use event::{Event, EventHook, EventKind, Monitor};
 pub use family::Family;
 pub use fragment::{Fragment, FragmentPorts};
 pub use maps::{MAPS, MapKind, MapSpec, SizedBy, Writer};

@@ -2,16 +2,16 @@
 //! (`proxy-ebpf/src/maps.rs`) and the layouts that the agent expects follow from it; docs/ARCHITECTURE.md is checked against it.
 
 use crate::{
-    ABI_VERSION, Address, Affinity, AffinityKey, Backend, BackendCounters, ConnectionSet, ConntrackEntry, Device, Flow,
-    Fragment, FragmentPorts, Frontend, Ipv4Bucket, Ipv4ConntrackEntry, Ipv4Tuple, Ipv6Bucket, MapName, Member, Network,
-    Peer, Reject, Scratch, Service, ServiceCounters, SourceRange, Stage, StoredName, Tuple,
+    ABI_VERSION, Address, Affinity, AffinityKey, Backend, BackendCounters, ConnectionSet, ConntrackEntry, Device,
+    Event, Flow, Fragment, FragmentPorts, Frontend, Ipv4Bucket, Ipv4ConntrackEntry, Ipv4Tuple, Ipv6Bucket, MapName,
+    Member, Monitor, Network, Peer, Reject, Scratch, Service, ServiceCounters, SourceRange, Stage, StoredName, Tuple,
     connection::WAYS,
     filter::FILTER_LENGTH,
     node::SOURCES,
     sizes::{
-        AFFINITY_MAX, BACKENDS_MAX, CONNTRACK_MAX, COUNTERS_MAX, DEVICES_MAX, EMBRYONIC_MAX, FRAGMENTS_MAX,
-        LAYOUTS_MAX, MEMBERS_MAX, NETWORKS_MAX, SERVICE_IDS_MAX, SERVICES_MAX, SLOTS_MAX, SOCKET_CONNECTIONS_MAX,
-        SOCKET_FLOWS_MAX, SOURCE_RANGES_MAX,
+        AFFINITY_MAX, BACKENDS_MAX, CONNTRACK_MAX, COUNTERS_MAX, DEVICES_MAX, EMBRYONIC_MAX, EVENTS_BYTES,
+        FRAGMENTS_MAX, LAYOUTS_MAX, MEMBERS_MAX, NETWORKS_MAX, SERVICE_IDS_MAX, SERVICES_MAX, SLOTS_MAX,
+        SOCKET_CONNECTIONS_MAX, SOCKET_FLOWS_MAX, SOURCE_RANGES_MAX,
     },
 };
 
@@ -84,6 +84,12 @@ macro_rules! for_each_map {
             REJECTS: PerCpuArray<u32, Reject>, 1, Nothing, Programs, 7;
             /// Per-CPU scratch: state carried across tail calls, and buffers too large for the stack.
             SCRATCH: PerCpuArray<u32, Scratch>, 1, Nothing, Programs, 7;
+            /// What has happened to flows, calls and packets. The programs report it while `waggle monitor` runs, which reads it.
+            EVENTS: RingBuf<(), Event>, EVENTS_BYTES, Nothing, Programs, 12;
+            /// What the running monitor wants to know, and until when. Written by `waggle monitor`.
+            MONITOR: Array<u32, Monitor>, 1, Nothing, Monitor, 12;
+            /// Service id → 1: the running monitor wants to know about this one. Read only if it does not want all.
+            MONITORED_SERVICES: MappedArray<u32, u8>, SERVICE_IDS_MAX, ServiceIds, Monitor, 12;
             /// Stage → its program, at XDP. See [`Stage`](proxy_common::Stage).
             XDP_STAGES: ProgramArray<u32, u32>, Stage::COUNT, Nothing, Agent, 7;
             /// Stage → its program, at TC. See [`Stage`](proxy_common::Stage).
@@ -127,6 +133,8 @@ pub enum MapKind {
     SkStorage,
     /// BPF_MAP_TYPE_PROG_ARRAY.
     ProgramArray,
+    /// BPF_MAP_TYPE_RINGBUF. The kernel knows neither keys nor values, and counts its size in bytes.
+    RingBuf,
 }
 
 /// The setting that determines the number of a map's entries.
@@ -157,6 +165,8 @@ pub enum Writer {
     Agent,
     /// The programs. The agent reads it, and removes or carries over what has ended.
     Programs,
+    /// `waggle monitor`, while it runs: programs only read it.
+    Monitor,
 }
 
 /// A line of the table.
@@ -193,7 +203,7 @@ macro_rules! specs {
             doc: concat!($($doc),*),
             kind: MapKind::$kind,
             key_size: key_size::<$key>(MapKind::$kind),
-            value_size: small(size_of::<$value>()),
+            value_size: value_size::<$value>(MapKind::$kind),
             default_entries: small($entries),
             sized_by: SizedBy::$by,
             writer: Writer::$writer,
@@ -208,6 +218,10 @@ const fn key_size<K>(kind: MapKind) -> u32 {
     const PREFIX_LENGTH: u32 = 4;
     let size = small(size_of::<K>());
     if matches!(kind, MapKind::LpmTrie) { PREFIX_LENGTH + size } else { size }
+}
+
+const fn value_size<V>(kind: MapKind) -> u32 {
+    if matches!(kind, MapKind::RingBuf) { 0 } else { small(size_of::<V>()) }
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "far below 2^32")]

@@ -148,6 +148,8 @@ list! {
         FlowOpened = 12, "flow_opened";
         /// A flow got another source port than its client's, because that one was taken or may not be used.
         SnatPortChanged = 13, "snat_port_changed";
+        /// An event was lost because `waggle monitor` had not read earlier ones yet.
+        EventLost = 27, "event_lost";
     }
 }
 

@@ -9,7 +9,8 @@ pod! {
         pub tokens: u32,
         /// The time at which the bucket was last filled: jiffies, modulo 2³².
         pub filled: u32,
-        /// The refusal: [`Reject::PORT_UNREACHABLE`], [`Reject::TOO_BIG`] or [`Reject::HOP_LIMIT`], and perhaps [`Reject::BARE`].
+        /// The refusal: [`Reject::PORT_UNREACHABLE`], [`Reject::TOO_BIG`], [`Reject::HOP_LIMIT`] or [`Reject::SILENT`], and perhaps
+        /// [`Reject::BARE`].
         pub kind: u32,
         /// The MTU that the packet exceeds, bytes.
         pub mtu: u32,
@@ -29,6 +30,8 @@ impl Reject {
     pub const TOO_BIG: u32 = 1;
     /// The packet's hop limit has run out.
     pub const HOP_LIMIT: u32 = 2;
+    /// The packet is dropped. It comes to the stage *reject* only for the monitor.
+    pub const SILENT: u32 = 3;
     /// Flag beside one of the kinds: the packet begins with its network header.
     pub const BARE: u32 = 0x100;
 }

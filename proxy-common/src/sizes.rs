@@ -35,3 +35,5 @@ pub const COUNTERS_MAX: usize = 128;
 pub const LAYOUTS_MAX: usize = 64;
 /// Number of DEVICES entries.
 pub const DEVICES_MAX: usize = 1024;
+/// Bytes of EVENTS, a power of two and a multiple of the page size.
+pub const EVENTS_BYTES: usize = 256 << 10;

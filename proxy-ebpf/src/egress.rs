@@ -6,6 +6,7 @@ use proxy_common::{ConntrackEntry, Headers, Protocol, Stage, Verdict, filter::Ad
 use crate::{
     clock::now_jiffies,
     emit::deliver,
+    events,
     filter::address_class,
     flow::{
         conntrack::{forget, is_local_reply, leaves_unchanged, lookup},
@@ -93,11 +94,13 @@ fn is_to_service(headers: &Headers) -> bool {
 pub fn refresh_egress<P: Packet>(packet: &mut P, rooms: Rooms<'_>) -> Result<(), Verdict> {
     let (headers, flow) = (rooms.headers.get()?, rooms.flow.get()?);
     let chunk = read_chunk(packet, headers)?;
-    if !refresh_flow(headers, &chunk, (flow, rooms.reply), is_assured()?, now_jiffies()) {
+    let (before, assured) = (flow.meta.state, is_assured()?);
+    if !refresh_flow(headers, &chunk, (&mut *flow, rooms.reply), assured, now_jiffies()) {
         // As in `egress`: the reply accepts a connection that this flow does not know, so the flow's own has ended.
         forget(flow, &headers.tuple);
         return Err(Verdict::Pass);
     }
+    events::ended(packet, &headers.tuple, flow, before, assured);
     fragment::remember(headers)?;
     if has_source_rules(address_class(&headers.tuple.source)) {
         packet.continue_at(Stage::Uplink);

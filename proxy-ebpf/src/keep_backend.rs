@@ -5,14 +5,17 @@ use proxy_common::{ConntrackEntry, Counter, EntryMeta, List, Protocol, Shared, S
 use crate::{
     backend::{Remembered, generation, get_backend, recall},
     counters::count,
+    events,
     flow::conntrack::forget,
+    packet::Packet,
     scratch::Parsed,
 };
 
 /// Whether the client's packet may continue in its flow. If not, the flow has been removed, and a new one has to be opened: a SYN
 /// reuses the ports of an ended connection, or the backend of a SYN or datagram is gone (S29).
 #[inline(always)]
-pub fn may_continue(
+pub fn may_continue<P: Packet>(
+    packet: &P,
     headers: &mut Parsed<'_>,
     flow: &mut ConntrackEntry,
     meta: Shared<EntryMeta>,
@@ -37,6 +40,9 @@ pub fn may_continue(
     }
     if let Ok(stored) = headers.store() {
         forget(flow, &stored.tuple);
+        if !keeps {
+            events::left_backend(packet, &stored.tuple, flow);
+        }
     }
     false
 }

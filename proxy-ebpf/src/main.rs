@@ -15,6 +15,7 @@ mod clock;
 mod counters;
 mod egress;
 mod emit;
+mod events;
 mod filter;
 mod flow;
 mod foreign;

@@ -4,21 +4,21 @@
 use aya_ebpf::{
     Global,
     bindings::{BPF_F_MMAPABLE, BPF_F_NO_PREALLOC},
-    btf_maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, ProgramArray, SkStorage},
+    btf_maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, ProgramArray, RingBuf, SkStorage},
     macros::btf_map,
 };
 use proxy_common::{
-    Address, Affinity, AffinityKey, Backend, BackendCounters, ConnectionSet, ConntrackEntry, Device, Flow, Fragment,
-    FragmentPorts, Frontend, Ipv4Bucket, Ipv4ConntrackEntry, Ipv4Tuple, Ipv6Bucket, MapName, Member, Network, Peer,
-    Reject, Scratch, Service, ServiceCounters, SourceRange, Stage, StoredName, Tuple,
+    Address, Affinity, AffinityKey, Backend, BackendCounters, ConnectionSet, ConntrackEntry, Device, Event, Flow,
+    Fragment, FragmentPorts, Frontend, Ipv4Bucket, Ipv4ConntrackEntry, Ipv4Tuple, Ipv6Bucket, MapName, Member, Monitor,
+    Network, Peer, Reject, Scratch, Service, ServiceCounters, SourceRange, Stage, StoredName, Tuple,
     connection::WAYS,
     filter::FILTER_LENGTH,
     for_each_map,
     node::SOURCES,
     sizes::{
-        AFFINITY_MAX, BACKENDS_MAX, CONNTRACK_MAX, COUNTERS_MAX, DEVICES_MAX, EMBRYONIC_MAX, FRAGMENTS_MAX,
-        LAYOUTS_MAX, MEMBERS_MAX, NETWORKS_MAX, SERVICE_IDS_MAX, SERVICES_MAX, SLOTS_MAX, SOCKET_CONNECTIONS_MAX,
-        SOCKET_FLOWS_MAX, SOURCE_RANGES_MAX,
+        AFFINITY_MAX, BACKENDS_MAX, CONNTRACK_MAX, COUNTERS_MAX, DEVICES_MAX, EMBRYONIC_MAX, EVENTS_BYTES,
+        FRAGMENTS_MAX, LAYOUTS_MAX, MEMBERS_MAX, NETWORKS_MAX, SERVICE_IDS_MAX, SERVICES_MAX, SLOTS_MAX,
+        SOCKET_CONNECTIONS_MAX, SOCKET_FLOWS_MAX, SOURCE_RANGES_MAX,
     },
 };
 
@@ -68,6 +68,11 @@ macro_rules! map {
         $(#[$doc])*
         #[btf_map]
         pub static $name: ProgramArray<{ $entries }> = ProgramArray::new();
+    };
+    ($(#[$doc:meta])* $name:ident: RingBuf<$key:ty, $value:ty>, $entries:expr) => {
+        $(#[$doc])*
+        #[btf_map]
+        pub static $name: RingBuf<$value, { $entries }> = RingBuf::new();
     };
 }
 

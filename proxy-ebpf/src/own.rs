@@ -29,7 +29,7 @@ pub fn egress_own<P: Packet>(packet: &mut P, rooms: Rooms<'_>) -> Result<(), Ver
     }
     if let Some((meta, assured)) = lookup(&headers.tuple, now, flow)
         && flow.meta.flags & EntryMeta::REPLY == 0
-        && may_continue(headers, flow, meta, assured)
+        && may_continue(packet, headers, flow, meta, assured)
     {
         let chunk = read_chunk(packet, headers)?;
         let _ = refresh_flow(headers, &chunk, (flow, rooms.reply), assured, now);

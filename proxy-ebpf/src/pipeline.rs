@@ -2,14 +2,15 @@
 //! translate → emit`. Read this page first; each step has a file of its own.
 
 use proxy_common::{
-    Chunk, ConntrackEntry, Counter, DropReason, EntryMeta, Family, Headers, Part, Protocol, Reject, RejectReason,
-    Shared, Stage, State, Verdict, filter::AddressClass,
+    Chunk, ConntrackEntry, Counter, DropReason, EntryMeta, EventKind, Family, Headers, Part, Protocol, Reject,
+    RejectReason, Shared, Stage, State, Verdict, filter::AddressClass,
 };
 
 use crate::{
     clock::now_jiffies,
     counters::count,
     emit::{MALFORMED, deliver, forward},
+    events,
     filter::{filter_address, filter_port},
     flow::{
         conntrack::{forget, leaves_unchanged, lookup, refresh_foreign, track},
@@ -73,7 +74,7 @@ fn ingress_parsed<P: Packet>(packet: &mut P, headers: &mut Parsed<'_>, flow: Flo
     if flow.meta.state() == State::Foreign {
         return pass_foreign(packet, headers, flow, meta, now);
     }
-    if flow.meta.flags & EntryMeta::REPLY == 0 && !may_continue(headers, flow, meta, assured) {
+    if flow.meta.flags & EntryMeta::REPLY == 0 && !may_continue(packet, headers, flow, meta, assured) {
         return store_and_continue(packet, headers, Stage::Open);
     }
     if !leaves_unchanged(flow, meta, assured, headers, now) {
@@ -175,7 +176,10 @@ pub fn refresh<P: Packet>(packet: &mut P, rooms: Rooms<'_>) -> Result<(), Verdic
     // A SYN-ACK that accepts another connection than this one comes from outside. It is sent on: the client will refuse it.
     let headers = rooms.headers.get()?;
     let chunk = read_chunk(packet, headers)?;
-    let _ = refresh_flow(headers, &chunk, (rooms.flow.get()?, rooms.reply), is_assured()?, now_jiffies());
+    let (flow, assured) = (rooms.flow.get()?, is_assured()?);
+    let before = flow.meta.state;
+    let _ = refresh_flow(headers, &chunk, (&mut *flow, rooms.reply), assured, now_jiffies());
+    events::ended(packet, &headers.tuple, flow, before, assured);
     continue_flow(packet, Stage::Send)
 }
 
@@ -273,6 +277,7 @@ pub fn finish<P: Packet>(packet: &P, outcome: Result<(), Verdict>) -> Verdict {
         Verdict::Reject(_) => Some(Reject::PORT_UNREACHABLE),
         Verdict::Drop(DropReason::HopLimit) => Some(Reject::HOP_LIMIT),
         Verdict::Drop(DropReason::TooBig) => Some(Reject::TOO_BIG),
+        Verdict::Drop(_) if events::are_wanted(EventKind::Drop) => Some(Reject::SILENT),
         _ => None,
     };
     if let Some(kind) = kind {

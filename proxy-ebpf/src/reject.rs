@@ -4,7 +4,7 @@
 use core::mem::offset_of;
 
 use proxy_common::{
-    Counter, DropReason, Family, Headers, Protocol, Reject, Shared, TcpFlags, Verdict,
+    Counter, DropReason, Family, Headers, Part, Protocol, Reject, Shared, TcpFlags, Verdict,
     checksum::{Difference, fold},
     parsed_headers::{ICMP, ICMPV6},
 };
@@ -13,6 +13,7 @@ use crate::{
     clock::now_jiffies,
     counters::{count, count_number},
     emit::MALFORMED,
+    events,
     headers::{Icmp, Ipv4, Ipv6, Ports, Tcp, Udp},
     lookup::Lookup as _,
     maps::{JIFFIES_PER_SECOND, REJECT_RATE, REJECTS},
@@ -78,17 +79,35 @@ pub fn note_mtu(mtu: u16) {
 #[inline(always)]
 pub fn reject<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
     let state = state().ok_or(MALFORMED)?;
+    let (kind, counter) = (state.kind().read() & !Reject::BARE, state.counter().read());
     let mut headers = Headers::default();
-    parse_network(packet, &mut headers)?;
+    let parsed = parse_network(packet, &mut headers);
+    if kind == Reject::SILENT {
+        count_number(counter);
+        report(packet, &headers, false, counter);
+        return Err(MALFORMED);
+    }
+    parsed?;
     if !packet.can_send_back(&headers) {
         return Err(Verdict::Pass);
     }
     if !take_token(state) {
         count(Counter::DropRejectLimited);
+        report(packet, &headers, false, Counter::DropRejectLimited as u32);
         return Err(Verdict::Drop(DropReason::RejectLimited));
     }
-    count_number(state.counter().read());
-    write(packet, &headers, state.kind().read() & !Reject::BARE, state.mtu().read()).ok_or(MALFORMED)
+    count_number(counter);
+    report(packet, &headers, kind == Reject::PORT_UNREACHABLE, counter);
+    write(packet, &headers, kind, state.mtu().read()).ok_or(MALFORMED)
+}
+
+/// Reports the packet to the monitor, with the addresses that it came with. `rejects` says that it is rejected, not dropped.
+#[inline(always)]
+#[expect(clippy::cast_possible_truncation, reason = "offsets are small")]
+fn report<P: Packet>(packet: &P, headers: &Headers, rejects: bool, counter: u32) {
+    let has_ports = headers.part() != Part::Later && Protocol::from_number(headers.tuple.protocol.into()).is_some();
+    let ports = if has_ports { headers.transport() as u32 } else { 0 };
+    events::refused(packet, headers.tuple, ports, rejects, counter);
 }
 
 /// Writes the refusal over the packet.

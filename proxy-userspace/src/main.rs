@@ -10,7 +10,7 @@ use proxy_userspace::{
     commands::{
         check, cleanup,
         cli::{Cli, Command, RunArgs},
-        config_file, explain, kube_proxy, ready, run, show, status, top, validate,
+        config_file, explain, kube_proxy, monitor, ready, run, show, status, top, validate,
     },
     config::{LogConfig, LogFormat},
     logging::{colour, errors::Report, fatal, recent::RecentLines},
@@ -38,6 +38,7 @@ fn execute(command: Command) -> anyhow::Result<ExitCode> {
         Command::Run(args) => run_agent(*args)?,
         Command::Get(args) => show::get(&args)?,
         Command::Top(args) => top::run(&args)?,
+        Command::Monitor(args) => monitor::run(&args)?,
         Command::Bpftool(args) => show::bpftool(&args)?,
         Command::Explain(args) => return explain::explain(&args),
         Command::Validate(args) => validate::validate(&args)?,

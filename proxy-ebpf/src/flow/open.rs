@@ -21,6 +21,7 @@ use crate::{
     backend::{generation, get_backend, random, select_backend},
     clock::{opening_time, timeout},
     counters::{count, count_connection},
+    events,
     filter::filter_address,
     live::Live,
     maps::SECRET,
@@ -62,9 +63,10 @@ pub fn open_flow<P: Packet>(
         return Err(refusal);
     }
     let opening = Opening { context: packet.context(), is_own, now, random };
-    if insert_flow(headers, &service, service.list(internal).1, &get_backend(id)?, opening, (flow, room))? {
+    if insert_flow(headers, &service, service.list(internal).1, &get_backend(id)?, opening, (&mut *flow, room))? {
         count_connection(service.id);
         count(Counter::FlowOpened);
+        events::opened(packet, tuple, flow);
     }
     Ok(())
 }

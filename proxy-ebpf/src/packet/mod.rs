@@ -9,7 +9,7 @@ mod xdp;
 
 use core::{arch::asm, ffi::c_void, intrinsics::is_val_statically_known};
 
-use proxy_common::{Headers, Stage, checksum::Difference};
+use proxy_common::{EventHook, Headers, Stage, checksum::Difference};
 
 use crate::route::Route;
 
@@ -23,6 +23,9 @@ pub const MAX_OFFSET: usize = 0x1ff;
 /// A packet of either hook. Methods that change it invalidate nothing that a caller may hold: no reference
 /// into a packet leaves this trait.
 pub trait Packet {
+    /// The hook, as events name it.
+    const HOOK: EventHook;
+
     /// The hook's context, for helpers.
     fn context(&self) -> *mut c_void;
 

@@ -20,7 +20,7 @@ use aya_ebpf::{
     },
     programs::TcContext,
 };
-use proxy_common::{Device, Headers, Stage, Verdict, checksum::Difference};
+use proxy_common::{Device, EventHook, Headers, Stage, Verdict, checksum::Difference};
 
 use super::{
     Packet,
@@ -104,6 +104,8 @@ impl<const BEGIN: u8> Skb<BEGIN> {
 }
 
 impl<const BEGIN: u8> Packet for Skb<BEGIN> {
+    const HOOK: EventHook = EventHook::Tc;
+
     #[inline(always)]
     fn context(&self) -> *mut c_void {
         self.raw.cast()

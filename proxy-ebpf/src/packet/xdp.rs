@@ -10,7 +10,7 @@ use aya_ebpf::{
     },
     programs::XdpContext,
 };
-use proxy_common::{Device, Headers, Stage, Verdict, checksum::Difference};
+use proxy_common::{Device, EventHook, Headers, Stage, Verdict, checksum::Difference};
 
 use super::{Packet, pending::looks_pending, stage::tail_call};
 use crate::{
@@ -86,6 +86,8 @@ impl Xdp {
 }
 
 impl Packet for Xdp {
+    const HOOK: EventHook = EventHook::Xdp;
+
     #[inline(always)]
     fn context(&self) -> *mut c_void {
         self.ctx.ctx.cast()

@@ -9,7 +9,10 @@ use core::arch::asm;
 
 use proxy_common::{Connection, ConnectionSet, Counter, Frontend, connection::WAYS};
 
-use super::context::Socket;
+use super::{
+    context::{Closing, Socket},
+    report,
+};
 use crate::{
     counters::count,
     maps::{CONNECTION_SETS, SOCKET_CONNECTIONS},
@@ -52,6 +55,18 @@ pub fn remove(cookie: u64) {
     if let Some(set) = Set::of(cookie)
         && let Some(way) = set.find(cookie)
     {
+        set.release(way);
+    }
+}
+
+/// Removes the entry of a socket that is closed.
+#[inline(always)]
+pub fn close(socket: &Closing) {
+    let cookie = socket.cookie();
+    if let Some(set) = Set::of(cookie)
+        && let Some(way) = set.find(cookie)
+    {
+        report::closed(socket, set.connection(way));
         set.release(way);
     }
 }

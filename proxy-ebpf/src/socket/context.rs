@@ -14,7 +14,10 @@ use proxy_common::{Address, Frontend, Protocol};
 use crate::maps::HAS_MPTCP;
 
 /// The context of a socket-address hook of either family.
-pub trait Socket {
+pub trait Socket: Sized {
+    /// The hook with this context.
+    fn from_context(context: SockAddrContext) -> Self;
+
     /// The context as aya knows it.
     fn context(&self) -> &SockAddrContext;
 
@@ -114,6 +117,11 @@ pub struct Ipv4Socket(pub SockAddrContext);
 
 impl Socket for Ipv4Socket {
     #[inline(always)]
+    fn from_context(context: SockAddrContext) -> Self {
+        Self(context)
+    }
+
+    #[inline(always)]
     fn context(&self) -> &SockAddrContext {
         &self.0
     }
@@ -141,6 +149,11 @@ impl Socket for Ipv4Socket {
 pub struct Ipv6Socket(pub SockAddrContext);
 
 impl Socket for Ipv6Socket {
+    #[inline(always)]
+    fn from_context(context: SockAddrContext) -> Self {
+        Self(context)
+    }
+
     #[inline(always)]
     fn context(&self) -> &SockAddrContext {
         &self.0

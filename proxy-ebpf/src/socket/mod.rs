@@ -5,6 +5,7 @@
 mod connection;
 pub mod context;
 mod peer;
+mod report;
 
 use aya_ebpf::{EbpfContext as _, helpers::bpf_set_retval};
 use aya_log_ebpf::debug;
@@ -53,6 +54,7 @@ pub fn connect<S: Socket>(socket: &S) -> Result<(), Verdict> {
     let backend = selected.remote(frontend.protocol);
     peer::remember_connected(socket, &frontend, &backend, &service, &selected);
     socket.set_remote(&backend);
+    report::translated(socket, &frontend);
     Ok(())
 }
 
@@ -67,6 +69,7 @@ fn refuse_later<S: Socket>(socket: &S, frontend: &Frontend, verdict: Verdict) ->
     let Some(address) = node_address(&frontend.address) else { return verdict };
     if let Some(counter) = Counter::of_socket(verdict) {
         count(counter);
+        report::refused(socket, verdict, counter);
     }
     let closed_port = Frontend { address, port: CLOSED_PORT, ..*frontend };
     peer::remember_refused(socket, frontend, &closed_port);
@@ -91,6 +94,7 @@ pub fn sendmsg<S: Socket>(socket: &S) -> Result<(), Verdict> {
     let backend = selected.remote(frontend.protocol);
     peer::remember_sent(socket, &frontend, &backend, &service, &selected);
     socket.set_remote(&backend);
+    report::translated(socket, &frontend);
     Ok(())
 }
 
@@ -119,7 +123,7 @@ pub fn getpeername<S: Socket>(socket: &S) -> i32 {
 #[inline(always)]
 pub fn release(socket: &Closing) -> i32 {
     if socket.protocol() != Some(Protocol::Udp) {
-        connection::remove(socket.cookie());
+        connection::close(socket);
     }
     ALLOW
 }
@@ -173,6 +177,7 @@ pub fn finish<S: Socket>(socket: &S, outcome: Result<(), Verdict>) -> i32 {
     let verdict = outcome.err().unwrap_or(Verdict::Translated);
     if let Some(counter) = Counter::of_socket(verdict) {
         count(counter);
+        report::refused(socket, verdict, counter);
     }
     let errno = match verdict {
         Verdict::Pass | Verdict::Translated | Verdict::Forwarded | Verdict::EchoReply => return ALLOW,

@@ -16,7 +16,7 @@ use core::{
 use aya_ebpf::{bindings::BPF_SK_STORAGE_GET_F_CREATE, helpers::generated::bpf_sk_storage_get};
 use proxy_common::{Counter, Flow, FlowRole, Frontend, List, Peer, Protocol, Service, Shared, decide::Selected};
 
-use super::{connection, context::Socket};
+use super::{connection, context::Socket, report};
 use crate::{
     backend::{Remembered, generation, recall},
     clock::now_ns,
@@ -126,6 +126,7 @@ pub fn confirm_sent<S: Socket>(socket: &S, frontend: &Frontend, service: &Servic
     let recalled = recall(memory, |backend| backend.generation == remembered);
     let Some((_, generation)) = recalled.filter(|_| memory.service == service.id) else {
         count(Counter::UdpFlowMoved);
+        report::left_backend(socket, frontend, flow.backend().as_ptr());
         return None;
     };
     flow.last_used().write(&now);

@@ -10,6 +10,7 @@ pub mod fuzz;
 pub mod get;
 mod growth;
 pub mod kube_proxy;
+pub mod monitor;
 pub mod ready;
 #[cfg(test)]
 mod reference;

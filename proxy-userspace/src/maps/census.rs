@@ -8,8 +8,8 @@ use aya::{
     maps::{MapData, MapError},
 };
 use proxy_common::{
-    ConnectionSet, ConntrackEntry, EntryMeta, FlowBucket, Ipv4Bucket, Ipv4ConntrackEntry, Ipv6Bucket, MAPS, Protocol,
-    State, Stored, Tuple, connection::WAYS,
+    ConnectionSet, ConntrackEntry, EntryMeta, FlowBucket, Ipv4Bucket, Ipv4ConntrackEntry, Ipv6Bucket, MAPS, MapKind,
+    Protocol, State, Stored, Tuple, connection::WAYS,
 };
 
 use super::{MapsError, PinFolder, open_data_read_only};
@@ -61,7 +61,7 @@ impl Census {
         for map in MAPS {
             let data = open_data_read_only(folder, map.name)?;
             let info = data.info().map_err(|source| CensusError::Read { name: map.name, source })?;
-            if info.max_entries() != 0 {
+            if info.max_entries() != 0 && map.kind != MapKind::RingBuf {
                 census.capacities.push((map.name, info.max_entries() * per_element(map.name)));
             }
             let counted = census.count(map.name, &data, info.max_entries());

@@ -39,6 +39,7 @@ impl MapCopy<'_> {
         let mut refused = Refused::new();
         self.array::<u8>("ADDRESS_FILTER")?;
         self.array::<u8>("PORT_FILTER")?;
+        self.array::<u8>("MONITORED_SERVICES")?;
         self.counters::<u64>("COUNTERS", None)?;
         if IDS.iter().all(|name| self.is_copied(name)) {
             refused.extend(self.hash::<u32, StoredName>("SERVICE_NAMES")?);
@@ -63,6 +64,7 @@ impl MapCopy<'_> {
         self.whole_hash::<u32, StoredName>("SERVICE_NAMES")?;
         self.trie::<Address, Network>("NETWORKS")?;
         self.trie::<SourceRange, u32>("SOURCE_RANGES")?;
+        self.array::<u8>("MONITORED_SERVICES")?;
         self.start_generations()
     }
 

@@ -173,6 +173,8 @@ mod tests {
         assert_eq!(grown(&[]), [""; 0]);
         assert_eq!(grown(&["--max-services", "70000"]), ["SERVICES"]);
         assert_eq!(grown(&["--max-backends", "300000"]), ["BACKENDS", "BACKEND_COUNTERS"]);
+        let by_id = ["GENERATIONS", "MONITORED_SERVICES", "SERVICE_COUNTERS", "SERVICE_NAMES"];
+        assert_eq!(grown(&["--max-service-ports", "40000"]), by_id);
         let flows = [&ASSURED[..], &EMBRYONIC].concat();
         assert_eq!(grown(&["--max-conntrack", "300000"]).len(), flows.len());
     }

@@ -1,5 +1,6 @@
 //! Loads the eBPF object a second time, for a process that runs its programs on made packets. The copy shares the pinned maps that
-//! only the agent writes, and has maps of its own in place of all others, so its programs change no state of the instance.
+//! only the agent writes, and has maps of its own in place of all others: its programs change no state of the instance, and report
+//! nothing to a running monitor.
 
 use std::path::PathBuf;
 
@@ -48,7 +49,7 @@ pub enum CopyError {
 
 /// Whether the copy has a map of its own in place of this one. Program arrays are the agent's, but lead to the attached programs.
 pub(crate) fn is_private(map: &MapSpec) -> bool {
-    map.writer == Writer::Programs || map.kind == MapKind::ProgramArray
+    map.writer != Writer::Agent || map.kind == MapKind::ProgramArray
 }
 
 /// Creates the private maps of a copy, with the sizes of those that are pinned in `folder`, and parses its programs, which are
@@ -121,6 +122,8 @@ mod tests {
         assert!(
             ["COUNTERS", "AFFINITY", "EMBRYONIC_IPV4", "SNAT_PORTS", "SCRATCH", "TC_STAGES"].map(private) == [true; 6]
         );
+        // Else a running monitor would report made packets.
+        assert!(["EVENTS", "MONITOR", "MONITORED_SERVICES"].map(private) == [true; 3]);
         assert!(["SERVICES", "SLOTS", "BACKENDS", "NETWORKS", "DEVICES", "SUCCESSION"].map(private) == [false; 6]);
     }
 }

@@ -15,6 +15,7 @@ const fn kind(kind: MapKind) -> &'static str {
         MapKind::LpmTrie => "LPM trie",
         MapKind::SkStorage => "socket storage",
         MapKind::ProgramArray => "program array",
+        MapKind::RingBuf => "ring buffer",
     }
 }
 

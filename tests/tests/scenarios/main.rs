@@ -5,6 +5,7 @@
 
 mod agent;
 mod devices;
+mod events;
 mod health;
 mod labs;
 mod machines;

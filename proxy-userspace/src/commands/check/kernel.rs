@@ -94,7 +94,7 @@ fn tried<E: std::error::Error + 'static>(result: Result<bool, E>) -> Result<bool
 }
 
 /// Returns the types of maps that Waggle has, in the kernel's words.
-fn map_types() -> [(&'static str, MapType); 7] {
+fn map_types() -> [(&'static str, MapType); 8] {
     let known = [
         ("array", MapType::Array),
         ("percpu_array", MapType::PerCpuArray),
@@ -103,6 +103,7 @@ fn map_types() -> [(&'static str, MapType); 7] {
         ("lpm_trie", MapType::LpmTrie),
         ("sk_storage", MapType::SkStorage),
         ("prog_array", MapType::ProgramArray),
+        ("ringbuf", MapType::RingBuf),
     ];
     debug_assert!(MAPS.iter().all(|map| known.iter().any(|(_, kind)| *kind == map_type(map.kind))));
     known
@@ -117,6 +118,7 @@ const fn map_type(kind: MapKind) -> MapType {
         MapKind::LpmTrie => MapType::LpmTrie,
         MapKind::SkStorage => MapType::SkStorage,
         MapKind::ProgramArray => MapType::ProgramArray,
+        MapKind::RingBuf => MapType::RingBuf,
     }
 }
 

@@ -9,6 +9,7 @@ mod go_values;
 mod ignored;
 mod kube_proxy;
 mod metrics;
+mod monitor;
 mod nodeport_addresses;
 mod run;
 mod sizes;
@@ -29,6 +30,7 @@ pub use self::{
     get::{GetArgs, NotOfKind, Output, Target, What},
     kube_proxy::KubeProxyArgs,
     metrics::MetricsArgs,
+    monitor::{EventType, MonitorArgs},
     nodeport_addresses::NodePortArgs,
     run::RunArgs,
     sizes::SizeArgs,
@@ -71,6 +73,10 @@ pub enum Command {
     /// numbers, q quits. If standard output is not a terminal, one frame is printed as plain text, as with --once.
     #[command(after_help = top::EXAMPLES)]
     Top(TopArgs),
+    /// Follow what happens to connections, flows and packets of Services, as it happens: new, ended, refused; works without a
+    /// running agent
+    #[command(after_help = monitor::EXAMPLES)]
+    Monitor(Box<MonitorArgs>),
     /// Print the commands of bpftool that dump an instance's maps and programs as the kernel has them
     Bpftool(InstanceArgs),
     /// Show on one screen how well an instance is: health, source, hooks, devices, maps, and what is not served

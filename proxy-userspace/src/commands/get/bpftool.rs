@@ -37,6 +37,9 @@ fn of_map(map: &MapSpec, folder: &PinFolder) -> String {
     let pin = pin.display();
     let command = match filter(map) {
         _ if map.kind == MapKind::SkStorage => "# (bpftool can't dump socket storage as a whole)".to_owned(),
+        _ if map.kind == MapKind::RingBuf => {
+            "# (bpftool can't dump a ring buffer: `waggle monitor` reads it)".to_owned()
+        }
         None => format!("bpftool map dump pinned {pin}"),
         Some(filter) => format!("bpftool -j map dump pinned {pin} | jq -c '{filter}'"),
     };

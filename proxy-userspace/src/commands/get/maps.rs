@@ -22,7 +22,7 @@ pub struct MapRow {
     pub r#type: &'static str,
     /// How many entries it has; `None` for maps with a fixed set of entries.
     pub entries: Option<u64>,
-    /// The most entries that it has room for now; `None` for socket storage.
+    /// The most entries that it has room for now; `None` for socket storage and the ring buffer.
     pub capacity: Option<u32>,
     /// Bytes of a key.
     pub key_bytes: u32,
@@ -98,6 +98,7 @@ const fn kind(kind: MapKind) -> &'static str {
         MapKind::LpmTrie => "lpm_trie",
         MapKind::SkStorage => "sk_storage",
         MapKind::ProgramArray => "prog_array",
+        MapKind::RingBuf => "ringbuf",
     }
 }
 

@@ -13,7 +13,7 @@ mod fields;
 mod flows;
 mod maps;
 mod output;
-mod read;
+pub(super) mod read;
 mod selection;
 pub(super) mod service_port;
 pub(super) mod services;

@@ -50,7 +50,7 @@ impl Row for Lamp {
 }
 
 /// Checks that rows can be selected by exactly those fields in their JSON that have no fields themselves.
-pub(super) fn check_fields<R: Row>(row: &R) {
+pub fn check_fields<R: Row>(row: &R) {
     let json = serde_json::to_value(row).unwrap();
     let is_plain = |value: &Value| match value {
         Value::Object(_) => false,

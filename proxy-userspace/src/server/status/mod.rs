@@ -17,7 +17,6 @@ use tracing::debug;
 
 pub(super) use self::summary::Identity;
 use self::summary::Observed;
-#[cfg(test)]
 pub use self::time::Time;
 pub use self::{
     report::{

@@ -1,0 +1,131 @@
+//! Events of packets from outside, by TC and by native XDP.
+
+use std::{net::SocketAddr, time::Duration};
+
+use harness::{
+    lab::{Dial, Kind, Transport},
+    scene::{Family, Outside, PORTS, expect, expect_by, from_outside, from_outside_over_both, over_both, until},
+};
+use serde_json::{Value, json};
+
+use super::{Monitor, backend, summary};
+
+/// The flags by which only events of packets from the client outside are shown.
+fn of_client(outside: &Outside, family: Family) -> String {
+    format!("-o json --client {}", outside.address(family))
+}
+
+fn far(outside: &Outside, family: Family) -> String {
+    SocketAddr::new(family.of(&outside.remote), PORTS[0]).to_string()
+}
+
+#[test]
+fn a_flow_is_new_with_its_first_packet_and_ends_when_both_sides_have_closed() {
+    from_outside_over_both("mon-flow", |outside, family| {
+        outside.serve(family, &outside.web(family), &[&outside.remote]);
+        let to = outside.node_port(family);
+        expect(&outside.client, to, &["far"]);
+        let monitor = Monitor::start(&outside.scene, &of_client(outside, family));
+        let socket = outside.client.connect_tcp(to).unwrap();
+        let local = socket.names().unwrap().local;
+        let new = monitor.event("new");
+        assert_eq!((&new["name"], &new["frontend"]), (&json!("web"), &json!(to.to_string())));
+        assert_eq!((&new["client"], backend(&new)), (&json!(local.to_string()), far(outside, family).as_str()));
+        assert!(["xdp", "tc"].map(Value::from).contains(&new["hook"]), "{new}");
+        let device = new["device"].as_str().unwrap();
+        assert!(!device.is_empty() && !device.starts_with('#'), "{device}");
+        assert_eq!((&new["process"], &new["command"]), (&json!(null), &json!(null)));
+        drop(socket);
+        let end = monitor.event("end");
+        assert_eq!((&end["reason"], &end["client"]), (&json!("closed"), &new["client"]));
+        assert_eq!((&end["name"], &end["frontend"], backend(&end)), (&new["name"], &new["frontend"], backend(&new)));
+        assert_eq!(monitor.stop(), [json!(null); 0]);
+        outside.scene.delete("Service", "web");
+    });
+}
+
+#[test]
+fn a_reset_ends_a_flow_of_a_backend_here_and_elsewhere() {
+    from_outside("mon-reset", |outside| {
+        let family = Family::Ipv4;
+        for pod in [outside.scene.pod(1), &outside.remote] {
+            outside.serve(family, &outside.web(family), &[pod]);
+            expect(&outside.client, outside.node_port(family), &[pod.name()]);
+            let monitor = Monitor::start(&outside.scene, &format!("{} --type end", of_client(outside, family)));
+            let socket = outside.client.connect_tcp(outside.node_port(family)).unwrap();
+            socket.ask("who").unwrap();
+            socket.disconnect().unwrap();
+            assert_eq!(summary(&monitor.event("end")), "end web TCP reset");
+            assert_eq!(monitor.stop(), [json!(null); 0]);
+        }
+    });
+}
+
+#[test]
+fn refused_packets_have_their_reason_and_their_service_if_there_is_one() {
+    from_outside("mon-out", |outside| {
+        over_both(|family| {
+            let (scene, client) = (&outside.scene, &outside.client);
+            // Without the Service, the node itself would refuse.
+            outside.serve(family, &outside.web(family), &[&outside.remote]);
+            expect(client, outside.node_port(family), &["far"]);
+            outside.serve_by(family, &[]);
+            expect_by(client, Transport::Tcp, outside.node_port(family), &["ECONNREFUSED"]);
+            let monitor = Monitor::start(scene, &of_client(outside, family));
+            client.tcp(outside.node_port(family)).unwrap_err();
+            assert_eq!(summary(&monitor.event("reject")), "reject web TCP no_backend");
+            client.udp(outside.node_port(family)).unwrap_err();
+            assert_eq!(summary(&monitor.event("reject")), "reject web UDP no_backend");
+            let unserved = SocketAddr::new(family.cluster_ip(1), 81);
+            client.tcp(unserved).unwrap_err();
+            assert_eq!(summary(&monitor.event("reject")), "reject - TCP unserved_port");
+            let unowned = SocketAddr::new(family.cluster_ip(99), 80);
+            let lost = Dial::new(Transport::UdpConnected, unowned).timeout(Duration::from_millis(300));
+            client.dial(&lost).unwrap_err();
+            let dropped = monitor.event("drop");
+            assert_eq!(summary(&dropped), "drop - UDP unowned_address");
+            assert_eq!((&dropped["frontend"], backend(&dropped)), (&json!(unowned.to_string()), ""));
+            let host = dropped["client"].as_str().and_then(|client| client.parse::<SocketAddr>().ok()).unwrap();
+            assert_eq!(host.ip(), outside.address(family));
+            monitor.stop();
+            outside.scene.delete("Service", "web");
+        });
+    });
+}
+
+#[test]
+fn s29_datagrams_leave_a_backend_that_goes() {
+    from_outside("mon-drain", |outside| {
+        let family = Family::Ipv4;
+        let near = outside.scene.pod(1);
+        outside.serve(family, &outside.web(family), &[near]);
+        let to = outside.node_port(family);
+        expect(&outside.client, to, &[near.name()]);
+        let datagrams = outside.client.open(Kind::Udp4, None).unwrap();
+        let monitor = Monitor::start(&outside.scene, &format!("{} --type new,reselect", of_client(outside, family)));
+        let answer = || {
+            datagrams.send_to(to, "who").unwrap();
+            datagrams.receive(Duration::from_secs(2)).map(|message| message.backend().to_owned())
+        };
+        assert_eq!(answer().unwrap(), near.name());
+        let first = monitor.event("new");
+        outside.serve_by(family, &[&outside.remote]);
+        until("the datagrams move", || answer().is_ok_and(|name| name == "far"));
+        let events = monitor.stop();
+        assert_eq!(events.iter().map(summary).collect::<Vec<_>>(), ["reselect web UDP -", "new web UDP -"]);
+        assert_eq!((backend(&events[0]), backend(&events[1])), (backend(&first), far(outside, family).as_str()));
+        assert_eq!([&events[0]["client"], &events[1]["client"]], [&first["client"]; 2]);
+    });
+}
+
+#[test]
+fn packets_are_chosen_by_their_client() {
+    from_outside("mon-client", |outside| {
+        let family = Family::Ipv4;
+        outside.serve(family, &outside.web(family), &[&outside.remote]);
+        expect(&outside.client, outside.node_port(family), &["far"]);
+        let monitor = Monitor::start(&outside.scene, "--client 203.0.113.0/24 -o json");
+        outside.client.tcp(outside.node_port(family)).unwrap();
+        assert_eq!(monitor.stop(), [json!(null); 0]);
+    });
+}
