@@ -10,6 +10,7 @@ pub mod fuzz;
 pub mod get;
 mod growth;
 pub mod kube_proxy;
+mod page;
 pub mod ready;
 #[cfg(test)]
 mod reference;

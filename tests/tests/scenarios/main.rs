@@ -10,6 +10,7 @@ mod labs;
 mod machines;
 mod monitoring;
 mod outside;
+mod page;
 mod privileges;
 mod programs;
 mod restart;

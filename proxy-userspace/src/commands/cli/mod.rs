@@ -10,6 +10,7 @@ mod ignored;
 mod kube_proxy;
 mod metrics;
 mod nodeport_addresses;
+mod page;
 mod run;
 mod sizes;
 mod spelling;

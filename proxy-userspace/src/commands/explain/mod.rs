@@ -12,7 +12,7 @@ mod maps;
 mod memory;
 mod object;
 mod question;
-mod reasons;
+pub(super) mod reasons;
 mod steps;
 mod text;
 mod verdict;
@@ -22,9 +22,12 @@ use std::io;
 
 use serde::Serialize;
 
+pub use self::question::QuestionError;
 use self::{
+    explanation::Explanation,
     gather::{Question, gather},
-    question::{QuestionError, parse_client, parse_destination, parse_service},
+    question::{parse_client, parse_destination, parse_service},
+    wrap::Topic,
 };
 use crate::commands::{
     cli::{ExplainArgs, ExplainOutput},
@@ -63,6 +66,22 @@ pub fn explain(args: &ExplainArgs) -> anyhow::Result<()> {
     };
     print(text.as_bytes())?;
     Ok(())
+}
+
+/// The explanation of a connection, in both forms.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Explained {
+    /// What `-o json` prints.
+    explanation: Explanation,
+    /// What is printed for people, step by step.
+    steps: Vec<Topic>,
+}
+
+/// Explains the connection that the arguments name.
+pub(super) fn connection(args: &ExplainArgs) -> Result<Explained, ExplainError> {
+    let facts = gather(&question(args)?)?;
+    let explanation = steps::explain(&facts);
+    Ok(Explained { steps: text::steps(&facts, &explanation), explanation })
 }
 
 fn question(args: &ExplainArgs) -> Result<Question<'_>, QuestionError> {

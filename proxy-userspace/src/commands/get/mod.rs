@@ -11,6 +11,7 @@ mod endpoints;
 mod fields;
 mod flows;
 mod maps;
+mod members;
 mod output;
 mod read;
 mod selection;
@@ -35,6 +36,7 @@ pub use self::{
     fields::{FieldSelector, NotAFieldSelector, UnknownField},
     flows::{Clock, FlowRow, Tracked, flows},
     maps::{Fill, MapRow, maps},
+    members::draining,
     output::{Columns, Look, Row, aligned, json, table, yaml},
     selection::{NotFound, Selected, Selection},
     service_port::{ServicePort, service_ports},
