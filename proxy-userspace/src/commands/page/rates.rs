@@ -23,5 +23,6 @@ impl From<Rates> for RatesPart {
 
 /// Returns a number with one digit behind the point.
 pub(super) fn rounded(value: f64) -> f64 {
-    (value * 10.0).round() / 10.0
+    // Adding zero turns a negative zero into zero.
+    (value * 10.0).round() / 10.0 + 0.0
 }

@@ -51,7 +51,7 @@ pub(super) struct Browser<'a> {
 impl<'a> Browser<'a> {
     /// Starts a browser in a network namespace. Its window has this size.
     pub(super) fn start(netns: &'a Netns, (width, height): (u32, u32)) -> Self {
-        let folder = scratch("browser");
+        let folder = scratch(&format!("browser-{}", netns.name()));
         fs::create_dir_all(&folder).expect("make a folder");
         let mut command = Command::new("chromedriver");
         command.arg(format!("--port={PORT}")).env("TMPDIR", &folder).env("HOME", &folder);

@@ -22,9 +22,9 @@ fn request(scene: &Scene, to: &str, method: &str, path: &str, headers: &str) -> 
         write!(stream, "{method} {path} HTTP/1.1\r\n{headers}\r\n\r\n")?;
         let mut text = String::new();
         stream.read_to_string(&mut text)?;
-        Ok(text)
+        Ok::<_, io::Error>(text)
     };
-    let text: String = scene.node.netns().inside(exchange).map_err(io::Error::other)??;
+    let text = scene.node.netns().inside(exchange).map_err(io::Error::other)??;
     let (head, body) = text.split_once("\r\n\r\n").ok_or_else(|| io::Error::other(format!("no response: {text:?}")))?;
     let code = head.get(9..12).and_then(|code| code.parse().ok()).unwrap_or_default();
     Ok((code, head.to_lowercase(), body.to_owned()))
@@ -77,7 +77,7 @@ fn the_page_is_on_loopback_only_unless_an_address_is_given_and_off_by_default() 
 
 #[test]
 fn documents_are_those_of_the_commands() {
-    let scene = scene("page-documents");
+    let scene = scene("page-docs");
     let (code, services) = document(&scene, "/api/services?sort=name");
     assert_eq!((code, &services["count"]), (200, &json!(3)));
     assert_eq!(services["services"][0]["types"], json!(["ClusterIP", "NodePort"]));

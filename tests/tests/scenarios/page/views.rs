@@ -91,7 +91,7 @@ fn the_page_explains_a_connection_as_the_command_line_does() {
     if !is_there() {
         return;
     }
-    let scene = scene("page-explain");
+    let scene = scene("page-xpl");
     let browser = Browser::start(scene.node.netns(), DESKTOP);
     let client = scene.client.v4();
     browser.open(&format!("{PAGE}#/explain"));
