@@ -60,7 +60,6 @@ fn usage(argument: &Arg) -> String {
     let Some(long) = argument.get_long() else { return format!("`{value}`") };
     let value = match argument.get_action() {
         ArgAction::SetTrue | ArgAction::Help | ArgAction::Version => String::new(),
-        _ if argument.is_require_equals_set() && value.is_empty() => "[=BOOL]".to_owned(),
         _ if argument.is_require_equals_set() => format!("[={value}]"),
         _ => format!(" {value}"),
     };
