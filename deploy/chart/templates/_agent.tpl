@@ -32,6 +32,9 @@
 {{- if .Values.monitoring.openPort }}
 - --metrics-bind-address=[::]:10249
 {{- end }}
+{{- if .Values.page.enabled }}
+- --page
+{{- end }}
 {{- with .Values.extraArgs }}
 {{ toYaml . }}
 {{- end }}

@@ -11,6 +11,7 @@ pub mod get;
 mod growth;
 pub mod kube_proxy;
 pub mod monitor;
+mod page;
 pub mod ready;
 #[cfg(test)]
 mod reference;

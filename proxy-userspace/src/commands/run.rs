@@ -1,7 +1,7 @@
 //! `waggle run`: puts the parts of the agent together and ends them in order. When the agent ends, the data plane stays in place,
 //! and a set of programs that is not complete is removed.
 
-use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf};
+use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, sync::Arc};
 
 use anyhow::{Context as _, bail};
 use tokio::{
@@ -18,6 +18,7 @@ use crate::{
     commands::{
         config_file,
         growth::{self, SetConfig},
+        page::PageDocuments,
         ready::Ready,
         startup::Startup,
     },
@@ -95,7 +96,8 @@ async fn serve(
         start_source(config.source, &config.instance, (node_name, contact), (events, to_write)).await?;
     let (addresses, routes, addresses_task) = follow_addresses();
     let checks = server::checks::serve(status.clone(), config.nodeport_addresses);
-    let ports = tokio::spawn(server::ports::serve(status, config.bind_addresses, scraped));
+    let page = Arc::new(PageDocuments::new(&config.instance));
+    let ports = tokio::spawn(server::ports::serve(status, config.bind_addresses, scraped, page));
     let model = Model::new(ModelConfig { api_server, ..settings });
     let snat = SnatPorts::read().context("read which ports this host keeps for itself")?;
     // Only programs of devices need the routes to backends.
@@ -129,12 +131,11 @@ fn follow_addresses() -> (changes::Receiver<LocalAddresses>, mpsc::Receiver<Rout
 
 /// Returns the model's configuration, without the API server's addresses.
 fn model_config(config: &Config, node_name: &str) -> ModelConfig {
-    let own_ports = [config.bind_addresses.health, config.bind_addresses.metrics];
     ModelConfig {
         node_name: node_name.to_owned(),
         nodeport_addresses: config.nodeport_addresses.clone(),
         external_ips: config.external_ips.clone(),
-        own_ports: own_ports.into_iter().flatten().collect(),
+        own_ports: config.bind_addresses.all().collect(),
         ..ModelConfig::default()
     }
 }

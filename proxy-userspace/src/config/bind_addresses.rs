@@ -9,6 +9,8 @@ use std::{
 pub const HEALTH_PORT: u16 = 10256;
 /// The port of `/metrics` and `/status` by default, as in kube-proxy.
 pub const METRICS_PORT: u16 = 10249;
+/// The port of the page by default: free in Kubernetes, beside that of the metrics.
+pub const PAGE_PORT: u16 = 10247;
 
 /// Addresses that the agent's own ports listen on; `None` turns a port off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,7 +19,9 @@ pub struct BindAddresses {
     pub health: Option<SocketAddr>,
     /// `/metrics`.
     pub metrics: Option<SocketAddr>,
-    /// Whether an address that can't be bound ends the agent.
+    /// The page.
+    pub page: Option<SocketAddr>,
+    /// Whether an address for health or metrics that can't be bound ends the agent.
     pub hard_fail: bool,
 }
 
@@ -47,6 +51,13 @@ impl BindAddress {
 
 /// Listens on every address of both families, or of IPv4 alone where the kernel has no IPv6.
 pub const EVERYWHERE: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
+
+impl BindAddresses {
+    /// Returns the addresses that the agent listens on.
+    pub fn all(&self) -> impl Iterator<Item = SocketAddr> {
+        [self.health, self.metrics, self.page].into_iter().flatten()
+    }
+}
 
 impl FromStr for BindAddress {
     type Err = String;

@@ -19,7 +19,7 @@ use ipnet::IpNet;
 
 use self::conntrack::Constant;
 pub use self::{
-    bind_addresses::{BindAddress, BindAddresses, EVERYWHERE, HEALTH_PORT, METRICS_PORT},
+    bind_addresses::{BindAddress, BindAddresses, EVERYWHERE, HEALTH_PORT, METRICS_PORT, PAGE_PORT},
     conntrack::FlowConfig,
     devices::DeviceConfig,
     external_ips::{ExternalIps, ExternalIpsError},

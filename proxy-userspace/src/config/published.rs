@@ -38,6 +38,7 @@ pub fn configuration(config: &Config, node_name: &str) -> Value {
             "flows": flows(&config.flows),
             "mapSizes": sizes(&config.sizes),
             "preallocate": config.preallocates,
+            "pageBindAddress": config.bind_addresses.page.map(|address| address.to_string()),
             "metrics": { "services": config.metrics.services, "backends": config.metrics.backends },
             "logLevel": config.log.level,
         },

@@ -58,7 +58,7 @@ impl Model {
         }
         let is_own =
             |own: &SocketAddr| own.port() == frontend.port && (own.ip().is_unspecified() || own.ip() == address);
-        self.config.own_ports.iter().any(is_own).then_some("is this agent's health or metrics port")
+        self.config.own_ports.iter().any(is_own).then_some("is a port of this agent")
     }
 
     /// Reads the API server's endpoints again, after a change of its slices.

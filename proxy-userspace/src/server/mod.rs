@@ -1,4 +1,4 @@
-//! The agent's HTTP servers: its health (S32), its metrics and status, and the health checks of Services (S22). They read the
+//! The agent's HTTP servers: its health (S32), its metrics and status, its page, and the health checks of Services (S22). They read the
 //! [`Status`](crate::agent::status::Status) that the agent publishes, and neither wait for the agent nor block it.
 
 pub mod checks;
@@ -6,6 +6,7 @@ mod connections;
 mod health;
 mod listener;
 mod metrics;
+pub mod page;
 pub mod ports;
 mod respond;
 pub mod scraped;

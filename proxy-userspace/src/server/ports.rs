@@ -1,5 +1,5 @@
-//! The agent's own two ports: health (`/healthz`, `/livez`) and metrics (`/metrics`, `/status`, `/configz`, `/proxyMode`). A port
-//! that is taken, for example by a kube-proxy that still runs, is served as soon as it is free.
+//! The agent's own ports: health (`/healthz`, `/livez`), metrics (`/metrics`, `/status`, `/configz`, `/proxyMode`) and, if it is
+//! asked for, the page. A port that is taken, for example by a kube-proxy that still runs, is served as soon as it is free.
 
 use std::{
     io,
@@ -20,6 +20,7 @@ use super::{
     health::{self, Probe},
     listener::{self, HttpResponse, bind, bind_with_retries},
     metrics::{LastCount, Metrics},
+    page::{Documents, PageServer},
     respond::{JSON, PLAIN, missing, text},
     scraped::Scraped,
     status::{self, StatusPage},
@@ -63,27 +64,38 @@ struct Port {
 
 const HEALTH: Port = Port { name: "health", flag: "--healthz-bind-address" };
 const METRICS: Port = Port { name: "metrics", flag: "--metrics-bind-address" };
+const PAGE: Port = Port { name: "page", flag: "--page" };
 
-/// Serves both ports and never returns `Ok` unless both are turned off. Fails if a port can't be bound and
-/// [`BindAddresses::hard_fail`] is set.
+/// Serves the ports and never returns `Ok` unless all are turned off. Fails if a port for health or metrics can't be bound and
+/// [`BindAddresses::hard_fail`] is set. `documents` is what the page shows beside the status.
 pub fn serve(
     status: watch::Receiver<Status>,
     addresses: BindAddresses,
     scraped: Scraped,
+    documents: Arc<dyn Documents>,
 ) -> impl Future<Output = Result<(), BindError>> + Send {
     let health = Arc::new(HealthCounts::default());
     let counts = Arc::clone(&health);
     let count = LastCount::default();
-    let page = StatusPage::new(&scraped, count.clone());
+    let of_status = StatusPage::new(&scraped, count.clone());
+    let page = addresses.page.map(|bound| {
+        warn_of_exposed(bound);
+        PageServer::new(bound, &scraped, of_status.clone(), documents)
+    });
     let metrics = Metrics::new(scraped, health, count);
     async move {
         let bind = |port, address| try_bind(port, address, addresses.hard_fail);
-        let attempts = [bind(HEALTH, addresses.health)?, bind(METRICS, addresses.metrics)?];
+        let attempts = [
+            bind(HEALTH, addresses.health)?,
+            bind(METRICS, addresses.metrics)?,
+            try_bind(PAGE, addresses.page, false)?,
+        ];
         warn_of_taken(&attempts);
-        let [health, of_metrics] = attempts;
+        let [health, of_metrics, of_page] = attempts;
         tokio::join!(
             serve_port(health, move |request| answer_health(request, &status, &counts)),
-            serve_port(of_metrics, move |request| answer_metrics(request, &metrics, &page)),
+            serve_port(of_metrics, move |request| answer_metrics(request, &metrics, &of_status)),
+            serve_port(of_page, move |request| answer_page(request, page.as_ref())),
         );
         Ok(())
     }
@@ -106,7 +118,18 @@ fn try_bind(port: Port, address: Option<SocketAddr>, hard_fail: bool) -> Result<
     }
 }
 
-/// Logs one warning even if both ports are taken, as by a kube-proxy that still runs.
+/// Warns of a page that other machines may reach.
+fn warn_of_exposed(bound: SocketAddr) {
+    if !bound.ip().is_loopback() {
+        warn!(
+            address = %bound,
+            "the page asks for no password: whoever reaches this address sees Services, backends and clients; --page without a \
+             value serves it to this machine only"
+        );
+    }
+}
+
+/// Logs one warning even if several ports are taken, as by a kube-proxy that still runs.
 fn warn_of_taken(attempts: &[BindAttempt]) {
     let taken = attempts.iter().filter_map(|attempt| match attempt {
         BindAttempt::Taken(port, address, error) => Some((port, address, error)),
@@ -161,6 +184,11 @@ fn answer_health(request: &Request<Incoming>, status: &watch::Receiver<Status>, 
     let response = health::response(probe, &status.borrow(), (Instant::now(), SystemTime::now()));
     counts.count(probe, response.status());
     response
+}
+
+fn answer_page(request: &Request<Incoming>, page: Option<&PageServer>) -> HttpResponse {
+    // Without a page its port is not bound.
+    page.map_or_else(|| missing("no page"), |page| page.response(request.method(), request.uri(), request.headers()))
 }
 
 fn answer_metrics(request: &Request<Incoming>, metrics: &Metrics, page: &StatusPage) -> HttpResponse {

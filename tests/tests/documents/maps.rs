@@ -24,6 +24,7 @@ const fn writer(writer: Writer) -> &'static str {
     match writer {
         Writer::Agent => "agent",
         Writer::Programs => "programs",
+        Writer::Monitor => "`waggle monitor`",
     }
 }
 

@@ -11,6 +11,7 @@ mod labs;
 mod machines;
 mod monitoring;
 mod outside;
+mod page;
 mod privileges;
 mod programs;
 mod restart;

@@ -25,6 +25,8 @@ pub(crate) enum Purpose {
     Lint,
     /// Namespaces, captures and rule sets of the tests, the demo and the benchmark
     Lab,
+    /// A browser for the tests of the agent's page
+    Page,
     /// Fuzz targets
     Fuzz,
     /// Booting other kernels
@@ -35,8 +37,8 @@ pub(crate) enum Purpose {
     Dist,
 }
 
-/// The purposes that the command installs for by default: not [`Purpose::Vm`], [`Purpose::Cluster`] and [`Purpose::Dist`], which
-/// are large or rarely needed, and not [`Purpose::Fuzz`], whose command installs it.
+/// The purposes that the command installs for by default: not [`Purpose::Page`], [`Purpose::Vm`], [`Purpose::Cluster`] and
+/// [`Purpose::Dist`], which are large or rarely needed, and not [`Purpose::Fuzz`], whose command installs it.
 const ALL: [Purpose; 3] = [Purpose::Build, Purpose::Lint, Purpose::Lab];
 
 /// Runs the command: installs what `purposes` need, or the defaults if there are none. With `check`, only prints what is

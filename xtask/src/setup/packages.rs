@@ -40,7 +40,7 @@ pub(crate) const LLVM_PREFIX: &str = "/usr/lib/llvm-22";
 pub(crate) const LINKER_VERSION: &str = "0.13.0";
 
 /// The programs of the system that are needed.
-pub(crate) const PROGRAMS: [Program; 36] = [
+pub(crate) const PROGRAMS: [Program; 38] = [
     program("cc", Purpose::Build, "gcc", "links Rust programs"),
     program("ip", Purpose::Lab, "iproute2", "network namespaces and links of the tests"),
     program("nft", Purpose::Lab, "nftables", "the rule set that the benchmark compares with"),
@@ -53,6 +53,8 @@ pub(crate) const PROGRAMS: [Program; 36] = [
     program("jq", Purpose::Lab, "jq", "filters dumps of maps for people and tests"),
     program("prometheus", Purpose::Lab, "prometheus", "scrapes an agent and evaluates rules and dashboard"),
     program("promtool", Purpose::Lab, "prometheus", "checks Prometheus rules"),
+    program("chromium", Purpose::Page, "chromium", "shows the agent's page to its tests"),
+    program("chromedriver", Purpose::Page, "chromium-driver", "clicks through the agent's page in its tests"),
     program("c++", Purpose::Fuzz, "g++", "compiles libFuzzer"),
     program("qemu-system-x86_64", Purpose::Vm, "qemu-system-x86", "boots other kernels"),
     program("busybox", Purpose::Vm, "busybox-static", "the shell of the booted machines"),

@@ -18,7 +18,7 @@ pub struct KubeProxyArgs {
     #[arg(long, value_name = "IP", hide = true)]
     pub bind_address: Option<BindIp>,
     /// Exit if a health or metrics port can't be bound
-    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = boolean)]
+    #[arg(long, value_name = "BOOL", hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = boolean)]
     pub bind_address_hard_fail: Option<bool>,
     /// Port of --healthz-bind-address if that has none; 0 turns the port off
     #[arg(long, value_name = "PORT", hide = true)]
@@ -30,10 +30,10 @@ pub struct KubeProxyArgs {
     #[arg(long = "v", short = 'v', value_name = "N", hide = true)]
     pub verbosity: Option<u32>,
     /// Refused: use `waggle cleanup`
-    #[arg(long, alias = "cleanup-iptables", hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = cleanup)]
+    #[arg(long, alias = "cleanup-iptables", value_name = "BOOL", hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = cleanup)]
     pub cleanup: Option<bool>,
     /// Refused: the agent needs no init step
-    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = init_only)]
+    #[arg(long, value_name = "BOOL", hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = init_only)]
     pub init_only: Option<bool>,
     /// Refused: `waggle run --help` shows the defaults
     #[arg(long, value_name = "FILE", hide = true, value_parser = write_config_to)]

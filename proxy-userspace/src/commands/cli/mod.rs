@@ -11,6 +11,7 @@ mod kube_proxy;
 mod metrics;
 mod monitor;
 mod nodeport_addresses;
+mod page;
 mod run;
 mod sizes;
 mod spelling;

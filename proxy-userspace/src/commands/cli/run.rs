@@ -16,7 +16,7 @@ use ipnet::IpNet;
 
 use super::{
     InstanceArgs, KubeProxyArgs, conntrack::FlowArgs, devices::DeviceArgs, metrics::MetricsArgs,
-    nodeport_addresses::NodePortArgs, sizes::SizeArgs,
+    nodeport_addresses::NodePortArgs, page::PageArgs, sizes::SizeArgs,
 };
 use crate::config::{
     BindAddress, BindAddresses, Config, EVERYWHERE, ExternalIps, HEALTH_PORT, LogConfig, LogFormat, METRICS_PORT,
@@ -79,6 +79,9 @@ pub struct RunArgs {
     /// Metrics
     #[command(flatten)]
     pub metrics: MetricsArgs,
+    /// The page
+    #[command(flatten)]
+    pub page: PageArgs,
     /// Log format [default: text]
     #[arg(long, alias = "logging-format", value_name = "FORMAT", help_heading = "Logging")]
     pub log_format: Option<LogFormat>,
@@ -186,6 +189,7 @@ impl RunArgs {
         BindAddresses {
             health: bind_address(health, file.healthz_bind_address, HEALTH),
             metrics: bind_address(metrics, file.metrics_bind_address, SocketAddr::new(loopback, METRICS_PORT)),
+            page: self.page.address(loopback),
             hard_fail: flags.bind_address_hard_fail.unwrap_or(file.bind_address_hard_fail),
         }
     }

@@ -151,7 +151,7 @@ impl Gathering<'_> {
             return Ok(FIRST);
         }
         for source_port in FIRST..FIRST + TRIED {
-            if self.maps.flow(&Tuple { source_port, ..*tuple }, self.clock.jiffies)?.is_none() {
+            if self.maps.flow(&Tuple { source_port, ..*tuple }, jiffies::modulo(self.clock.jiffies))?.is_none() {
                 return Ok(source_port);
             }
         }

@@ -13,7 +13,7 @@ mod maps;
 mod memory;
 mod object;
 mod question;
-mod reasons;
+pub(super) mod reasons;
 mod steps;
 mod text;
 mod trial;
@@ -24,11 +24,13 @@ use std::{io, process::ExitCode};
 
 use serde::Serialize;
 
+pub use self::question::QuestionError;
 use self::{
     explanation::Explanation,
     facts::Facts,
     gather::{Question, gather},
-    question::{QuestionError, parse_client, parse_destination, parse_service},
+    question::{parse_client, parse_destination, parse_service},
+    wrap::Topic,
 };
 use crate::commands::{
     cli::{ExplainArgs, ExplainOutput},
@@ -89,6 +91,21 @@ fn connection(question: &Question<'_>, is_run: bool) -> Result<(Facts, Explanati
 fn exit_code(explanation: &Explanation) -> u8 {
     let has_found = explanation.programs.as_ref().is_some_and(|programs| !programs.disagreements.is_empty());
     if has_found { DISAGREEMENT } else { 0 }
+}
+
+/// The explanation of a connection, in both forms.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Explained {
+    /// What `-o json` prints.
+    explanation: Explanation,
+    /// What is printed for people, step by step.
+    steps: Vec<Topic>,
+}
+
+/// Explains the connection that the arguments name, by the portable decision alone.
+pub(super) fn explained(args: &ExplainArgs) -> Result<Explained, ExplainError> {
+    let (facts, explanation) = connection(&question(args)?, false)?;
+    Ok(Explained { steps: text::steps(&facts, &explanation), explanation })
 }
 
 fn question(args: &ExplainArgs) -> Result<Question<'_>, QuestionError> {

@@ -20,7 +20,8 @@ pub fn text(facts: &Facts, explanation: &Explanation) -> String {
     columns(&(1..).zip(steps(facts, explanation)).map(number).collect::<Vec<_>>())
 }
 
-fn steps(facts: &Facts, explanation: &Explanation) -> Vec<Topic> {
+/// Returns the steps of an explanation in their order, the verdict last.
+pub fn steps(facts: &Facts, explanation: &Explanation) -> Vec<Topic> {
     let step = |name: &str, lines: Vec<String>| Topic { name: name.to_owned(), lines };
     let mut steps = vec![step("client", client(facts, explanation))];
     if let Some(flow) = &explanation.flow {

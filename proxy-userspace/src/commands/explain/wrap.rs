@@ -1,9 +1,12 @@
 //! Formats topics and what is said of them, in lines that fit a terminal. Pure.
 
+use serde::Serialize;
+
 /// The most characters in a line, unless a word is longer.
 const WIDTH: usize = 120;
 
 /// What is said of a topic, each sentence on a line of its own.
+#[derive(Clone, Debug, Serialize)]
 pub struct Topic {
     /// The topic.
     pub name: String,

@@ -12,6 +12,7 @@ mod endpoints;
 mod fields;
 mod flows;
 mod maps;
+mod members;
 mod output;
 pub(super) mod read;
 mod selection;
@@ -36,6 +37,7 @@ pub use self::{
     fields::{FieldSelector, NotAFieldSelector, UnknownField},
     flows::{Clock, FlowRow, Tracked, flows},
     maps::{Fill, MapRow, maps},
+    members::draining,
     output::{Columns, Look, Row, aligned, json, table, yaml},
     selection::{NotFound, Selected, Selection},
     service_port::{ServicePort, service_ports},

@@ -60,7 +60,7 @@ fn usage(argument: &Arg) -> String {
     let Some(long) = argument.get_long() else { return format!("`{value}`") };
     let value = match argument.get_action() {
         ArgAction::SetTrue | ArgAction::Help | ArgAction::Version => String::new(),
-        _ if argument.is_require_equals_set() => "[=BOOL]".to_owned(),
+        _ if argument.is_require_equals_set() => format!("[={value}]"),
         _ => format!(" {value}"),
     };
     let short = argument.get_short().map(|short| format!(", `-{short}`")).unwrap_or_default();

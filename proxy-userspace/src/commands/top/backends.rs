@@ -27,26 +27,30 @@ pub struct BackendShare {
     pub flows: Option<u64>,
 }
 
+/// Returns the backends of a service port as a sample knows them; see [`shares`].
+pub fn backends(sample: &Sample, port: &ServicePort) -> Vec<BackendShare> {
+    let flows = sample.tracked.as_ref().map(|tracked| flows(&sample.snapshot, tracked));
+    shares(&sample.snapshot, flows.as_deref(), port)
+}
+
 /// Returns the backends of a service port, those with the most open flows first. Backends that have left the lists, but still
 /// have open flows, are among them.
-pub fn backends(sample: &Sample, port: &ServicePort) -> Vec<BackendShare> {
+pub fn shares(snapshot: &Snapshot, flows: Option<&[FlowRow]>, port: &ServicePort) -> Vec<BackendShare> {
     let mut found = BTreeMap::new();
-    for ((_, list), range) in ranges(sample, port) {
-        for id in sample.snapshot.ids(range) {
-            let backend = add(&mut found, &sample.snapshot, id);
+    for ((_, list), range) in ranges(snapshot, port) {
+        for id in snapshot.ids(range) {
+            let backend = add(&mut found, snapshot, id);
             let chance = if list == List::Cluster { &mut backend.cluster } else { &mut backend.local };
             *chance = Some(chance.unwrap_or_default() + 1.0 / f64::from(range.length));
         }
     }
-    if let Some(tracked) = &sample.tracked {
+    if let Some(flows) = flows {
         for backend in found.values_mut() {
             backend.flows = Some(0);
         }
-        for flow in
-            flows(&sample.snapshot, tracked).into_iter().filter(|flow| flow.service_port == *port && is_open(flow))
-        {
+        for flow in flows.iter().filter(|flow| flow.service_port == *port && is_open(flow)) {
             let new = BackendShare { address: flow.backend.clone(), flows: Some(0), ..BackendShare::default() };
-            let backend = found.entry(flow.backend).or_insert(new);
+            let backend = found.entry(flow.backend.clone()).or_insert(new);
             backend.flows = backend.flows.map(|flows| flows + 1);
         }
     }
@@ -56,14 +60,14 @@ pub fn backends(sample: &Sample, port: &ServicePort) -> Vec<BackendShare> {
 }
 
 /// Whether a flow has not ended. A connection that has ended is tracked for some time, in case that late packets come.
-fn is_open(flow: &FlowRow) -> bool {
+pub fn is_open(flow: &FlowRow) -> bool {
     ![State::Closed, State::Reset].map(State::label).contains(&flow.state)
 }
 
 /// Returns the slots of a port's lists, of each family: two frontends that use one list have equal slots.
-fn ranges(sample: &Sample, port: &ServicePort) -> BTreeMap<(u32, List), SlotRange> {
-    let ids = service_ports(&sample.snapshot).remove(port).unwrap_or_default();
-    let services = sample.snapshot.services.values().filter(|service| ids.contains(&service.id));
+fn ranges(snapshot: &Snapshot, port: &ServicePort) -> BTreeMap<(u32, List), SlotRange> {
+    let ids = service_ports(snapshot).remove(port).unwrap_or_default();
+    let services = snapshot.services.values().filter(|service| ids.contains(&service.id));
     let lists = |is_internal| {
         services.clone().map(move |service| {
             let (range, list) = service.list(is_internal);

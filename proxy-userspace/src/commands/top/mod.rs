@@ -1,17 +1,19 @@
 //! `waggle top`: the rates of Services, their backends, and what is refused, live on the terminal or once as plain text. It
 //! reads the pinned maps as `waggle get` does, and changes nothing.
 
-mod backends;
+pub(super) mod backends;
 mod draw;
-mod history;
+pub(super) mod history;
 mod number;
 mod plain;
-mod rates;
-mod sample;
+pub(super) mod rates;
+pub(super) mod sample;
 mod state;
 mod terminal;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub(super) use self::tests::samples;
 
 use std::{
     io::{self, IsTerminal as _},

@@ -49,7 +49,8 @@ impl Sample {
     }
 }
 
-fn consistently<T>(instance: &str, read: impl Fn() -> Result<T, InspectError>) -> Result<T, InspectError> {
+/// Reads something until no maps were replaced meanwhile.
+pub fn consistently<T>(instance: &str, read: impl Fn() -> Result<T, InspectError>) -> Result<T, InspectError> {
     let folder = PinFolder::new(instance);
     read_consistently(TRIES, || Pins::read(&folder), read, || thread::sleep(PAUSE))
 }

@@ -5,8 +5,8 @@ use std::{io, time::Duration};
 use bytemuck::AnyBitPattern;
 use nix::time::{ClockId, clock_gettime};
 use proxy_common::{
-    Connection, ConnectionSet, ConntrackEntry, EntryMeta, Flow, FlowBucket, FlowRole, Ipv4ConntrackEntry, LOCKED, Peer,
-    Stored, Tuple, connection::BUSY,
+    Connection, ConnectionSet, ConntrackEntry, EntryMeta, Flow, FlowBucket, FlowRole, Frontend, Ipv4ConntrackEntry,
+    LOCKED, Peer, Stored, Tuple, connection::BUSY,
 };
 
 use crate::{
@@ -66,21 +66,29 @@ impl Clock {
     }
 }
 
+/// Decides which flows are read: by what was dialled, and by the service id if that is known.
+type Wanted<'a> = &'a dyn Fn(Frontend, Option<u32>) -> bool;
+
 impl Tracked {
     /// Reads the maps of an instance.
     pub fn read(instance: &str) -> Result<Self, InspectError> {
+        Self::read_wanted(instance, &|_, _| true)
+    }
+
+    /// Reads the flows of an instance that are wanted: of very many flows, not all fit into memory.
+    pub fn read_wanted(instance: &str, wanted: Wanted<'_>) -> Result<Self, InspectError> {
         let folder = open(instance)?;
         let mut tracked = Self { clock: Clock::read()?, ..Self::default() };
         for map in ["EMBRYONIC_IPV4", "CONNTRACK_IPV4"] {
-            tracked.add_hash::<Ipv4ConntrackEntry>(&folder, map)?;
+            tracked.add_hash::<Ipv4ConntrackEntry>(&folder, map, wanted)?;
         }
-        tracked.add_buckets::<Ipv4ConntrackEntry>(&folder, "FLOW_BUCKETS_IPV4")?;
+        tracked.add_buckets::<Ipv4ConntrackEntry>(&folder, "FLOW_BUCKETS_IPV4", wanted)?;
         for map in ["EMBRYONIC_IPV6", "CONNTRACK_IPV6"] {
-            tracked.add_hash::<ConntrackEntry>(&folder, map)?;
+            tracked.add_hash::<ConntrackEntry>(&folder, map, wanted)?;
         }
-        tracked.add_buckets::<ConntrackEntry>(&folder, "FLOW_BUCKETS_IPV6")?;
-        tracked.add_sockets(&folder)?;
-        tracked.add_datagrams(&folder)?;
+        tracked.add_buckets::<ConntrackEntry>(&folder, "FLOW_BUCKETS_IPV6", wanted)?;
+        tracked.add_sockets(&folder, wanted)?;
+        tracked.add_datagrams(&folder, wanted)?;
         Ok(tracked)
     }
 
@@ -90,13 +98,13 @@ impl Tracked {
         is_reply && !meta.is_expired(jiffies::modulo(self.clock.jiffies))
     }
 
-    fn add_hash<E>(&mut self, folder: &PinFolder, name: &'static str) -> Result<(), InspectError>
+    fn add_hash<E>(&mut self, folder: &PinFolder, name: &'static str, wanted: Wanted<'_>) -> Result<(), InspectError>
     where
         E: Stored<Key: AnyBitPattern> + AnyBitPattern,
     {
         each_entry::<E::Key, E>(folder, name, |key, entry| {
             if self.is_shown(entry.meta()) {
-                self.packets.push(widen(&key, &entry));
+                self.add_packets(widen(&key, &entry), wanted);
             }
         })
     }
@@ -105,28 +113,37 @@ impl Tracked {
         &mut self,
         folder: &PinFolder,
         name: &'static str,
+        wanted: Wanted<'_>,
     ) -> Result<(), InspectError> {
         each_element::<E::Bucket>(folder, name, |mut bucket| {
             // A bucket that is being written is read again with the next look.
             let is_whole = !bucket.is_empty() && *bucket.version() != LOCKED;
             if is_whole && self.is_shown(bucket.entry().meta()) {
-                self.packets.push(widen(bucket.key(), bucket.entry()));
+                self.add_packets(widen(bucket.key(), bucket.entry()), wanted);
             }
         })
     }
 
-    fn add_sockets(&mut self, folder: &PinFolder) -> Result<(), InspectError> {
+    fn add_packets(&mut self, (tuple, entry): (Tuple, ConntrackEntry), wanted: Wanted<'_>) {
+        if wanted(Frontend::new(entry.source, entry.source_port, tuple.protocol), Some(entry.meta.service)) {
+            self.packets.push((tuple, entry));
+        }
+    }
+
+    fn add_sockets(&mut self, folder: &PinFolder, wanted: Wanted<'_>) -> Result<(), InspectError> {
         each_element::<ConnectionSet>(folder, "SOCKET_CONNECTIONS", |set| {
             let taken = set.cookies.into_iter().zip(set.connections);
-            self.sockets.extend(taken.filter(|(cookie, _)| *cookie != 0 && *cookie != BUSY));
+            let taken = taken.filter(|(cookie, _)| *cookie != 0 && *cookie != BUSY);
+            self.sockets.extend(taken.filter(|(_, connection)| wanted(connection.frontend, None)));
         })
     }
 
     /// Nothing tells when a UDP socket closes, so only those count that were used within [`Peer::TIMEOUT`].
-    fn add_datagrams(&mut self, folder: &PinFolder) -> Result<(), InspectError> {
+    fn add_datagrams(&mut self, folder: &PinFolder, wanted: Wanted<'_>) -> Result<(), InspectError> {
         let now = self.clock.nanoseconds;
         each_entry::<Flow, Peer>(folder, "SOCKET_FLOWS", |flow, peer| {
-            if flow.role != FlowRole::Received as u32 && !peer.is_idle(now, Peer::TIMEOUT) {
+            let is_recent = flow.role != FlowRole::Received as u32 && !peer.is_idle(now, Peer::TIMEOUT);
+            if is_recent && wanted(peer.frontend, Some(peer.service)) {
                 self.datagrams.push((flow, peer));
             }
         })

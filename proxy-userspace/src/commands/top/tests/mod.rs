@@ -100,12 +100,18 @@ fn sample(start: Instant, seconds: u64, counts: &[(u32, ServiceCounters)], count
     Sample { at: start + Duration::from_secs(seconds), snapshot, counters, tracked: None }
 }
 
-/// What two samples say, between which both Services have been dialled and something was refused.
-fn figures() -> Figures {
+/// Two samples, between which both Services have been dialled and something was refused for two seconds.
+pub(in crate::commands) fn samples() -> [Sample; 2] {
     let start = Instant::now();
     let counts = [(WEB, counted(10, 0, 0)), (WEB_IPV6, counted(5, 0, 0)), (CART, counted(7, 100, 5000))];
     let before = sample(start, 0, &counts, &[(Counter::RejectNoBackend, 3), (Counter::DropNoRoute, 9)]);
     let counts = [(WEB, counted(30, 0, 0)), (WEB_IPV6, counted(9, 0, 0)), (CART, counted(8, 400, 25_000))];
     let now = sample(start, 2, &counts, &[(Counter::RejectNoBackend, 5), (Counter::DropNoRoute, 9)]);
+    [before, now]
+}
+
+/// What these samples say.
+fn figures() -> Figures {
+    let [before, now] = samples();
     Figures::compare(&before, &now, None)
 }
