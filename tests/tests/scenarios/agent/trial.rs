@@ -2,17 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a step that fails fails the test")]
 
-use std::{
-    net::{IpAddr, SocketAddr},
-    process::Command,
-};
+use std::{net::SocketAddr, process::Command};
 
 use harness::{
     lab::{BPFFS, Capability, Dial, Transport, find_program, keep_capabilities},
-    objects::service,
     scene::{
-        BOUND_PORT, Family, NODE_PORT, Outside, PORTS, Setup, expect, from_outside, from_outside_over_both, over_both,
-        until, web, web_slice,
+        BOUND_PORT, Family, NODE_PORT, Outside, Setup, expect, from_outside, from_outside_over_both, over_both, until,
+        web, web_node_port, web_slice,
     },
 };
 use serde_json::{Value, json};
@@ -155,41 +151,46 @@ fn s23_packets_made_one_after_another_reach_every_backend() {
     });
 }
 
+/// The node port of each family's Service.
+fn node_port(outside: &Outside, family: Family) -> SocketAddr {
+    SocketAddr::new(family.of(&outside.scene.node), NODE_PORT + u16::from(family == Family::Ipv6))
+}
+
+/// Serves `web` with session affinity by a backend here and one elsewhere, and `empty` by none.
+fn serve_both(outside: &Outside, family: Family) {
+    let (scene, name) = (&outside.scene, family.name("web"));
+    let to = node_port(outside, family);
+    let service = web_node_port(&name, [family.cluster_ip(1)], to.port()).client_ip_affinity(None);
+    scene.put(&service.build());
+    scene.put(&web_slice(&name, family).pod(scene.pod(1)).pod(&outside.remote).build());
+    scene.put(&web(&family.name("empty"), [family.cluster_ip(11)]).build());
+    until("it is served", || outside.client.tcp(to).is_ok());
+}
+
+/// Questions about packets that open flows, renew a client's memory, and are refused.
+fn questions(outside: &Outside, family: Family) -> [String; 6] {
+    let (client, to) = (outside.address(family), node_port(outside, family));
+    let fresh = if family == Family::Ipv4 { "192.0.2.77" } else { "2001:db8:77::1" };
+    [
+        format!("{client} {to}"),
+        format!("{client} {to} --protocol udp"),
+        format!("{fresh} {to} --from outside --device eth0"),
+        format!("{client} {}", family.frontend(11)),
+        format!("{client} {}", family.frontend(99)),
+        format!("{client} {}", family.frontend(1)),
+    ]
+}
+
 #[test]
 fn running_the_programs_changes_no_map_and_no_pin() {
     from_outside("trial-still", |outside| {
-        let scene = &mut outside.scene;
-        over_both(|family| {
-            let name = family.name("web");
-            let to = [&*scene.pod(1), &outside.remote];
-            let slice = to.iter().fold(web_slice(&name, family), |slice, pod| slice.pod(pod));
-            let number = NODE_PORT + u16::from(family == Family::Ipv6);
-            let web = harness::scene::web_node_port(&name, [family.cluster_ip(1)], number).client_ip_affinity(None);
-            scene.put(&web.build());
-            scene.put(&slice.build());
-            scene.put(
-                &service(&family.name("empty"))
-                    .cluster_ip(&family.cluster_ip(11).to_string())
-                    .port(80, PORTS[0])
-                    .build(),
-            );
-            until("it is served", || outside.client.tcp(SocketAddr::new(family.of(&scene.node), number)).is_ok());
-        });
-        scene.waggle.kill().unwrap();
+        over_both(|family| serve_both(outside, family));
+        outside.scene.waggle.kill().unwrap();
+        let scene = &outside.scene;
         let before = dumps(scene);
         assert!(before.len() > 30, "{:?}", before.keys());
         over_both(|family| {
-            let (client, number) = (family.of(&outside.host), NODE_PORT + u16::from(family == Family::Ipv6));
-            let node = SocketAddr::new(family.of(&scene.node), number);
-            let fresh: IpAddr = if family == Family::Ipv4 { "192.0.2.77" } else { "2001:db8:77::1" }.parse().unwrap();
-            for question in [
-                format!("{client} {node}"),
-                format!("{client} {node} --protocol udp"),
-                format!("{fresh} {node} --from outside --device eth0"),
-                format!("{client} {}", family.frontend(11)),
-                format!("{client} {}", family.frontend(99)),
-                format!("{client} {}", family.frontend(1)),
-            ] {
+            for question in questions(outside, family) {
                 until("a run during which no packet arrives", || {
                     let scratch = scene.dump(SCRATCH);
                     did(&explain(scene, &question));
