@@ -164,7 +164,7 @@ impl<H: DeviceHooks, M: Entries<u32, Device>> Devices<H, M> {
             match self.hooks.remove(hook) {
                 Ok(()) => info!(device = hook.name, index = hook.device, hook = hook.hook.word(), "program detached"),
                 Err(error) => {
-                    self.note_attached(hook, &error, "failed to detach from a device that is no longer served")
+                    self.note_attached(hook, &error, "failed to detach from a device that is no longer served");
                 }
             }
         }
