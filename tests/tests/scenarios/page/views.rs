@@ -32,7 +32,8 @@ fn the_page_shows_services_and_where_their_connections_go() {
     let browser = Browser::start(scene.node.netns(), DESKTOP);
     browser.open(PAGE);
     browser.until("document.querySelectorAll('#service-rows tr').length === 3");
-    assert!(browser.text("#health").contains("healthy") && browser.text("#node-name") == scene.node.name());
+    browser.until("document.querySelector('#health').innerText.includes('healthy')");
+    assert_eq!(browser.text("#node-name"), scene.node.name());
     while_dialling(&scene.from_pod, || {
         until("the Service that is dialled has a rate", || {
             cell(&browser, "default/web:tcp", 3).trim_end_matches('k').parse::<f64>().is_ok_and(|rate| rate > 0.0)

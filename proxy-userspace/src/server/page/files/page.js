@@ -37,11 +37,11 @@ function showBanner() {
   const banner = byId("banner");
   const [first] = failed;
   banner.hidden = first === undefined;
-  document.body.classList.toggle("stale", first !== undefined && answered.has(first[0]));
+  document.body.classList.toggle("stale", first !== undefined && answered.size > 0);
   if (first === undefined) return;
-  const [name, error] = first;
+  const [, error] = first;
   const reason = error instanceof Refused ? `The agent can’t say it now: ${error.message}.` : "The agent does not answer.";
-  const since = answered.has(name) ? `What is shown is from ${clock(answered.get(name))}.` : "Nothing could be read yet.";
+  const since = answered.size ? `What is shown is from ${clock(Math.max(...answered.values()))}.` : "Nothing could be read yet.";
   setText(banner, `${reason} ${since} The page keeps asking.`);
 }
 
