@@ -8,7 +8,7 @@ use std::{
 
 use proxy_userspace::{
     commands::{
-        check, cleanup,
+        capture, check, cleanup,
         cli::{Cli, Command, RunArgs},
         config_file, explain, kube_proxy, ready, run, show, status, top, validate,
     },
@@ -42,6 +42,7 @@ fn execute(command: Command) -> anyhow::Result<ExitCode> {
         Command::Explain(args) => explain::explain(&args)?,
         Command::Validate(args) => validate::validate(&args)?,
         Command::Status(args) => return status::status(&args),
+        Command::Capture(args) => return capture::run(&args),
         Command::Check(args) => return check::check(*args),
         Command::Completion { shell } => show::completion(shell)?,
         Command::Ready(args) => ready::check(&args.instance)?,

@@ -24,8 +24,9 @@ use serde::Serialize;
 
 use self::{
     gather::{Question, gather},
-    question::{QuestionError, parse_client, parse_destination, parse_service},
+    question::{QuestionError, parse_client, parse_destination},
 };
+pub(super) use self::{maps::Pinned, question::parse_service};
 use crate::commands::{
     cli::{ExplainArgs, ExplainOutput},
     get::{InspectError, Snapshot},

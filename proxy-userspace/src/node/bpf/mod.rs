@@ -1,11 +1,12 @@
-//! System calls that aya does not offer: mapped arrays, batches of elements, plain links, grace periods, socket options and
-//! namespace cookies. Nearly all `unsafe` code of the agent is here; all exported functions are safe to call.
+//! System calls that aya does not offer: mapped arrays, batches of elements, plain links, tracing of programs, grace periods,
+//! socket options and namespace cookies. Nearly all `unsafe` code of the agent is here; all exported functions are safe to call.
 
 #![expect(unsafe_code, reason = "bpf(2) and mmap(2), which aya does not offer")]
 
 mod batch;
 mod mapped_array;
 mod query;
+mod tracing;
 
 use std::{
     ffi::CString,
@@ -21,6 +22,7 @@ pub use self::{
     batch::{each_entry, read_array, read_hash, write_hash},
     mapped_array::MappedArray,
     query::{AttachedPrograms, programs_at},
+    tracing::{Moment, TracingError, TracingProgram, attach_tracing, entry_function, load_tracing},
 };
 
 const BPF_OBJ_PIN: libc::c_int = 6;
