@@ -11,6 +11,11 @@ pub const COUNTERS: usize = 32;
 
 const _: () = assert!(Counter::ALL.len() <= COUNTERS, "a counter is not compared");
 
+/// The bits of a counter in [`Captured::counters`].
+pub const fn bits(counter: Counter) -> u64 {
+    3 << (2 * counter as u32)
+}
+
 /// The most bytes of a packet that fit into an event. The kernel counts an event's bytes in 16 bits.
 pub const SNAPLEN_MAX: u32 = 60_000;
 
@@ -39,7 +44,7 @@ pod! {
 
     /// What is to be captured.
     pub struct Settings: 56 {
-        /// Only packets that have raised one of these counters, by their bits; 0 for no such condition.
+        /// Only packets that have raised one of these counters, by their [`bits`]; 0 for no such condition.
         pub counters: u64,
         /// Where the kernel has its fields.
         pub offsets: Offsets,
@@ -57,7 +62,7 @@ pod! {
         pub received_at: u64,
         /// When it ended, likewise.
         pub sent_at: u64,
-        /// The counters that it has raised on this CPU: bit n is the counter of number n.
+        /// How often it has raised each counter on this CPU, two bits for each: see [`bits`].
         pub counters: u64,
         /// Index of the device.
         pub device: u32,

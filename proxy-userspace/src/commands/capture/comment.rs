@@ -13,7 +13,7 @@ use crate::commands::cli::PacketVerdict;
 pub(super) fn comment(packet: &Packet, served: Option<&Served>, device: &str, to: Option<&str>) -> String {
     let verdict = verdict(packet);
     let way = way(packet, device, to);
-    let further: String = further(packet).map(|what| format!(", {what}")).collect();
+    let further = further(packet).fold(String::new(), |text, what| text + ", " + what);
     match served {
         Some(served) => format!("{}: {verdict}; {way}{further}", subject(served)),
         None => format!("{verdict}; {way}{further}"),

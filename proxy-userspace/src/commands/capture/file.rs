@@ -191,7 +191,7 @@ mod tests {
         assert_eq!(packets[0].data, forwarded.received.known);
         assert_eq!(packets[1].data, forwarded.sent.unwrap().known);
         assert_eq!((packets[0].interface_id, packets[1].interface_id), (0, 1));
-        assert_eq!(packets[1].timestamp, Duration::from_secs(1_000_000) + Duration::from_nanos(2_000));
+        assert_eq!(packets[1].timestamp, Duration::from_secs(1_000_000) + Duration::from_micros(2));
         let comment = EnhancedPacketOption::Common(CommonOption::Comment("whose it is".into()));
         for (packet, flags) in packets.iter().zip([INBOUND, OUTBOUND].into_iter().cycle()) {
             assert_eq!(packet.options, [EnhancedPacketOption::Flags(flags), comment.clone()]);

@@ -2,13 +2,9 @@
 
 use std::net::IpAddr;
 
-use proxy_common::{Counter, Outcome, Protocol};
+use proxy_common::{Counter, Outcome, Protocol, capture::bits};
 
-use super::{
-    error::CaptureError,
-    names::Served,
-    packet::{Packet, bit},
-};
+use super::{error::CaptureError, names::Served, packet::Packet};
 use crate::commands::cli::PacketVerdict;
 
 /// What a packet must be.
@@ -39,13 +35,13 @@ impl Filter {
 /// Returns the counters of reasons, by their bits; 0 if there are no reasons.
 pub(super) fn reasons(labels: &[String]) -> Result<u64, CaptureError> {
     let all = || Counter::ALL.into_iter().filter(|counter| counter.label().0 != Outcome::Done);
-    labels.iter().try_fold(0, |bits, label| {
+    labels.iter().try_fold(0, |sum, label| {
         let counter = all().find(|counter| counter.label().1 == label);
         let unknown = || CaptureError::Reason {
             reason: label.clone(),
             reasons: all().map(|counter| counter.label().1).collect(),
         };
-        Ok(bits | bit(counter.ok_or_else(unknown)?))
+        Ok(sum | bits(counter.ok_or_else(unknown)?))
     })
 }
 
@@ -74,7 +70,7 @@ mod tests {
     #[test]
     fn reasons_are_known_by_their_labels() {
         let labels = ["no_backend".to_owned(), "no_route".to_owned()];
-        assert_eq!(reasons(&labels).unwrap(), bit(Counter::RejectNoBackend) | bit(Counter::DropNoRoute));
+        assert_eq!(reasons(&labels).unwrap(), bits(Counter::RejectNoBackend) | bits(Counter::DropNoRoute));
         assert_eq!(reasons(&[]).unwrap(), 0);
         let error = reasons(&["packet_forwarded".to_owned()]).unwrap_err().to_string();
         assert!(error.contains("no such reason") && error.contains("no_backend, unserved_port"), "{error}");

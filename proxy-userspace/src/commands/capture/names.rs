@@ -48,15 +48,15 @@ impl Names {
     /// Returns whose packet it is: its client dials a frontend, or its backend's reply leaves from one.
     pub(super) fn of(&self, packet: &Packet) -> Option<Served> {
         let received = packet.received_frame.as_ref()?;
-        let (client, server) = ends(received);
-        if let Some(served) = server.and_then(|server| self.at(server, received.protocol)) {
-            let to = packet.sent_frame.as_ref().and_then(|sent| ends(sent).1).filter(|to| Some(*to) != server);
+        let (client, dialled) = ends(received);
+        if let Some(found) = dialled.and_then(|dialled| self.at(dialled, received.protocol)) {
+            let to = packet.sent_frame.as_ref().and_then(|sent| ends(sent).1).filter(|to| Some(*to) != dialled);
             // A refusal that is sent back goes to the client.
-            return Some(Served { backend: to.filter(|to| Some(*to) != client), ..served });
+            return Some(Served { backend: to.filter(|to| Some(*to) != client), ..found });
         }
         let sent = packet.sent_frame.as_ref()?;
-        let served = self.at(ends(sent).0?, sent.protocol)?;
-        Some(Served { is_reply: true, backend: client, ..served })
+        let found = self.at(ends(sent).0?, sent.protocol)?;
+        Some(Served { is_reply: true, backend: client, ..found })
     }
 
     /// Returns the Service of a frontend.

@@ -4,7 +4,7 @@ use std::mem;
 
 use proxy_common::{
     Counter, Outcome,
-    capture::{Captured, HEAD},
+    capture::{Captured, HEAD, bits},
 };
 
 use super::{
@@ -63,7 +63,7 @@ impl Packet {
     }
 
     pub(super) fn has_counted(&self, counter: Counter) -> bool {
-        self.captured.counters & bit(counter) != 0
+        self.captured.counters & bits(counter) != 0
     }
 
     /// Returns the reason for which it was refused.
@@ -96,11 +96,6 @@ impl Packet {
     pub(super) fn take_bytes(&mut self) -> (Bytes, Option<Bytes>) {
         (mem::take(&mut self.received), self.sent.take())
     }
-}
-
-/// Returns the bit of a counter in [`Captured::counters`].
-pub(super) const fn bit(counter: Counter) -> u64 {
-    1 << counter as u32
 }
 
 /// Returns what was received. Its beginning was noted. What follows is as the program has left it, if the packet has kept its
@@ -138,7 +133,7 @@ pub(super) mod tests {
         let mut captured = Captured {
             received_at: 1_000,
             sent_at: 2_000,
-            counters: counters.iter().map(|counter| bit(*counter)).sum(),
+            counters: counters.iter().map(|counter| bits(*counter)).sum(),
             device: 2,
             program: 7,
             action,

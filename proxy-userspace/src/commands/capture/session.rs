@@ -177,16 +177,16 @@ impl Session {
         let mut packets: Vec<(Captured, &[u8])> = events.iter().filter_map(|event| split(event)).collect();
         packets.sort_by_key(|(captured, _)| captured.received_at);
         for (captured, left) in packets {
-            self.take(captured, left, file).map_err(|source| written(&self.path, source))?;
+            self.take(&captured, left, file).map_err(|source| written(&self.path, source))?;
         }
         file.flush().map_err(|source| written(&self.path, source))
     }
 
     /// Writes a packet if it is asked for.
-    fn take<W: Write>(&mut self, captured: Captured, bytes: &[u8], file: &mut PacketFile<W>) -> io::Result<()> {
+    fn take<W: Write>(&mut self, captured: &Captured, bytes: &[u8], file: &mut PacketFile<W>) -> io::Result<()> {
         let known = self.tracer.traced(captured.program).zip(self.following.targets.devices.get(&captured.device));
         let Some(((stage, is_bare), device)) = known.filter(|_| self.left != Some(0)) else { return Ok(()) };
-        let packet = Packet::new(captured, bytes, stage, is_bare);
+        let packet = Packet::new(*captured, bytes, stage, is_bare);
         let served = self.following.names.of(&packet);
         if !self.filter.takes(&packet, served.as_ref()) {
             return Ok(());

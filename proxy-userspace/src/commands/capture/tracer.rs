@@ -4,7 +4,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap as Map, HashSet},
     io, mem,
-    os::fd::{AsFd as _, AsRawFd as _, OwnedFd},
+    os::fd::{AsFd as _, AsRawFd, OwnedFd},
 };
 
 use aya::{
@@ -128,7 +128,7 @@ impl Tracer {
         let declared = mem::take(&mut object.maps);
         let descriptor = |name: &String| match name.as_str() {
             "COUNTERS" => Some(counters.fd().as_fd().as_raw_fd()),
-            _ => self.maps.get(name).map(|descriptor| descriptor.as_raw_fd()),
+            _ => self.maps.get(name).map(AsRawFd::as_raw_fd),
         };
         let maps = declared.iter().filter_map(|(name, map)| Some((name.as_str(), descriptor(name)?, map)));
         let sections: HashSet<usize> = object.functions.keys().map(|(section, _)| *section).collect();

@@ -169,8 +169,8 @@ fn owned(fd: i32) -> OwnedFd {
 /// Returns the last line of a verifier's log but its statistics.
 fn reason(log: &[u8]) -> Option<String> {
     let text = String::from_utf8_lossy(log.split(|byte| *byte == 0).next()?).into_owned();
-    let lines = text.lines().filter(|line| !line.is_empty() && !line.starts_with("processed "));
-    lines.last().map(str::to_owned)
+    let mut lines = text.lines().filter(|line| !line.is_empty() && !line.starts_with("processed "));
+    lines.next_back().map(str::to_owned)
 }
 
 #[cfg(test)]

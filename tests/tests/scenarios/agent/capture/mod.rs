@@ -19,7 +19,10 @@ use harness::{
     scene::{Family, Setup, expect, web, web_slice},
 };
 use nix::pty::openpty;
-use proxy_common::{Counter, capture::Captured};
+use proxy_common::{
+    Counter,
+    capture::{Captured, bits},
+};
 use proxy_userspace::commands::capture::{Packet, PacketFile, Stage};
 
 #[test]
@@ -64,7 +67,7 @@ fn tshark_reads_interfaces_comments_and_times() {
     let mut captured = Captured {
         received_at: 123_456_789,
         sent_at: 123_457_000,
-        counters: 1 << Counter::PacketForwarded as u32,
+        counters: bits(Counter::PacketForwarded),
         action: 3,
         received_length: length,
         sent_length: length,

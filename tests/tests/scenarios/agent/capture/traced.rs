@@ -43,7 +43,7 @@ fn what_xdp_receives_and_sends_is_in_the_file_with_comments() {
             let (frontend, backend) = serve_elsewhere(outside, family);
             let capture = Capture::start(&outside.scene.node, &["svc/web", "--protocol", "tcp"]);
             let client = outside.client.tcp(frontend).unwrap();
-            assert_eq!(client.message.name, "far");
+            assert_eq!(client.message.backend(), "far");
             capture.wait("the backend's SYN-ACK", |frame| frame.is_syn && frame.source == frontend);
             let (frames, summary) = capture.end();
             let of = |word: &str, is_it: &dyn Fn(&Frame) -> bool| {
@@ -205,7 +205,7 @@ fn it_works_without_an_agent_and_follows_the_next_one() {
         outside.scene.waggle.kill().unwrap();
         let capture = Capture::start(&outside.scene.node, &["default/web"]);
         let old = tracing_links(outside);
-        let dial = || outside.client.tcp(frontend).is_ok_and(|reply| reply.message.name == "far");
+        let dial = || outside.client.tcp(frontend).is_ok_and(|reply| reply.message.backend() == "far");
         assert!(dial());
         capture.wait("the SYN to the backend", |frame| frame.is_syn && frame.destination == backend);
         outside.scene.start();
