@@ -1,7 +1,8 @@
 //! A running `waggle capture`.
 
 use std::{
-    fs::File,
+    collections::BTreeSet,
+    fs::{self, File},
     io::{BufRead as _, BufReader, Read as _},
     path::PathBuf,
     process::{ChildStderr, Command, Stdio},
@@ -43,6 +44,14 @@ impl Capture {
     /// The frames that are in the file by now.
     pub fn frames(&self) -> Vec<Frame> {
         File::open(&self.file).map(frames).unwrap_or_default()
+    }
+
+    /// The ids of its links, by its open descriptors.
+    pub fn links(&self) -> BTreeSet<u64> {
+        let folder = format!("/proc/{}/fdinfo", self.process.id());
+        let texts = fs::read_dir(folder).unwrap().filter_map(|entry| fs::read_to_string(entry.ok()?.path()).ok());
+        let link = |text: String| text.lines().find_map(|line| line.strip_prefix("link_id:")?.trim().parse().ok());
+        texts.filter_map(link).collect()
     }
 
     /// Waits until the file has a frame like this.
