@@ -13,6 +13,7 @@ pub mod addr;
 pub mod advice;
 pub mod affinity;
 pub mod backend;
+pub mod capture;
 pub mod checksum;
 pub mod connection;
 pub mod conntrack;

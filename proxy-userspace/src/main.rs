@@ -8,7 +8,7 @@ use std::{
 
 use proxy_userspace::{
     commands::{
-        check, cleanup,
+        capture, check, cleanup,
         cli::{Cli, Command, RunArgs},
         config_file, explain, kube_proxy, monitor, ready, run, show, status, top, validate,
     },
@@ -43,6 +43,7 @@ fn execute(command: Command) -> anyhow::Result<ExitCode> {
         Command::Explain(args) => return explain::explain(&args),
         Command::Validate(args) => validate::validate(&args)?,
         Command::Status(args) => return status::status(&args),
+        Command::Capture(args) => return capture::run(&args),
         Command::Check(args) => return check::check(*args),
         Command::Completion { shell } => show::completion(shell)?,
         Command::Ready(args) => ready::check(&args.instance)?,

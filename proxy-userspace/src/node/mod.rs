@@ -3,6 +3,7 @@
 
 pub mod addresses;
 pub(crate) mod bpf;
+pub(crate) mod btf;
 pub mod capabilities;
 pub(crate) mod forwarding;
 pub mod heap;

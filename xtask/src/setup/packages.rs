@@ -40,13 +40,14 @@ pub(crate) const LLVM_PREFIX: &str = "/usr/lib/llvm-22";
 pub(crate) const LINKER_VERSION: &str = "0.13.0";
 
 /// The programs of the system that are needed.
-pub(crate) const PROGRAMS: [Program; 38] = [
+pub(crate) const PROGRAMS: [Program; 39] = [
     program("cc", Purpose::Build, "gcc", "links Rust programs"),
     program("ip", Purpose::Lab, "iproute2", "network namespaces and links of the tests"),
     program("nft", Purpose::Lab, "nftables", "the rule set that the benchmark compares with"),
     program("iptables-legacy", Purpose::Lab, "iptables", "rules in the kernel's tables from before nftables"),
     program("ipset", Purpose::Lab, "ipset", "sets such as kube-proxy's IPVS mode leaves"),
     program("tcpdump", Purpose::Lab, "tcpdump", "proves that a packet does not leave the node"),
+    program("tshark", Purpose::Lab, "tshark", "reads what waggle capture writes"),
     program("ethtool", Purpose::Lab, "ethtool", "switches offloads of devices in tests"),
     program("curl", Purpose::Lab, "curl", "asks the agent's ports, as docs/troubleshoot.md says"),
     program("bpftool", Purpose::Lab, "bpftool", "dumps the maps for people and tests"),

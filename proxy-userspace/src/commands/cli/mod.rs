@@ -1,5 +1,6 @@
 //! The command line. Only parses it; `main` runs the commands.
 
+mod capture;
 mod check;
 mod conntrack;
 mod devices;
@@ -24,6 +25,7 @@ use std::{ffi::OsString, path::PathBuf};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use self::{
+    capture::{CaptureArgs, PacketVerdict},
     check::CheckArgs,
     conntrack::FlowArgs,
     devices::DeviceArgs,
@@ -90,6 +92,10 @@ pub enum Command {
     /// running agent
     #[command(after_help = explain::EXAMPLES)]
     Explain(ExplainArgs),
+    /// Write what XDP and TC receive and send to a pcapng file, with Service and verdict in a comment on each packet; works without
+    /// a running agent
+    #[command(after_help = capture::AFTER_HELP)]
+    Capture(Box<CaptureArgs>),
     /// Tell by the exit code whether an instance's agent runs and serves, for startup probes
     Ready(InstanceArgs),
     /// Remove an instance's data plane (its hooks, then its maps), or what kube-proxy left on the node

@@ -29,9 +29,10 @@ use self::{
     explanation::Explanation,
     facts::Facts,
     gather::{Question, gather},
-    question::{parse_client, parse_destination, parse_service},
+    question::{parse_client, parse_destination},
     wrap::Topic,
 };
+pub(super) use self::{maps::Pinned, question::parse_service};
 use crate::commands::{
     cli::{ExplainArgs, ExplainOutput},
     get::{InspectError, Snapshot},

@@ -1,5 +1,5 @@
-//! System calls that aya does not offer: mapped arrays, batches of elements, plain links, grace periods, socket options and
-//! namespace cookies. Nearly all `unsafe` code of the agent is here; all exported functions are safe to call.
+//! System calls that aya does not offer: mapped arrays, batches of elements, plain links, tracing of programs, grace periods,
+//! socket options and namespace cookies. Nearly all `unsafe` code of the agent is here; all exported functions are safe to call.
 
 #![expect(unsafe_code, reason = "bpf(2) and mmap(2), which aya does not offer")]
 
@@ -7,6 +7,7 @@ mod batch;
 mod element;
 mod mapped_array;
 mod query;
+mod tracing;
 
 use std::{
     ffi::CString,
@@ -23,6 +24,7 @@ pub use self::{
     element::read_element,
     mapped_array::MappedArray,
     query::{AttachedPrograms, programs_at},
+    tracing::{Moment, TracingError, TracingProgram, attach_tracing, entry_function, load_tracing},
 };
 
 const BPF_OBJ_PIN: libc::c_int = 6;

@@ -4,6 +4,7 @@ mod addresses;
 mod api_events;
 mod bad_manifests;
 mod bad_objects;
+mod capture;
 mod config_file;
 mod decisions;
 mod dump;
