@@ -9,6 +9,7 @@ mod sockets;
 
 use std::{
     io::{BufRead as _, BufReader, Read as _},
+    net::SocketAddr,
     process::{Child, Command, Stdio},
     sync::mpsc::{Receiver, channel},
     thread::{self, JoinHandle},
@@ -64,11 +65,21 @@ impl Monitor {
 
     /// The next event of this type. Others before it are left out.
     fn event(&self, kind: &str) -> Value {
+        self.find(kind, |event| event["type"] == kind)
+    }
+
+    /// The next event of this type of the flow from this address. An earlier connection may end only now.
+    fn event_of(&self, kind: &str, client: SocketAddr) -> Value {
+        let client = client.to_string();
+        self.find(kind, |event| event["type"] == kind && event["client"] == client)
+    }
+
+    fn find(&self, kind: &str, is_wanted: impl Fn(&Value) -> bool) -> Value {
         let mut others = Vec::new();
         loop {
             let line = self.lines.recv_timeout(WAIT_LIMIT).unwrap_or_else(|_| panic!("no {kind} after {others:?}"));
             let event: Value = serde_json::from_str(&line).unwrap();
-            if event["type"] == kind {
+            if is_wanted(&event) {
                 return event;
             }
             others.push(line);

@@ -28,7 +28,7 @@ fn a_flow_is_new_with_its_first_packet_and_ends_when_both_sides_have_closed() {
         let monitor = Monitor::start(&outside.scene, &of_client(outside, family));
         let socket = outside.client.connect_tcp(to).unwrap();
         let local = socket.names().unwrap().local;
-        let new = monitor.event("new");
+        let new = monitor.event_of("new", local);
         assert_eq!((&new["name"], &new["frontend"]), (&json!("web"), &json!(to.to_string())));
         assert_eq!((&new["client"], backend(&new)), (&json!(local.to_string()), far(outside, family).as_str()));
         assert!(["xdp", "tc"].map(Value::from).contains(&new["hook"]), "{new}");
@@ -36,7 +36,7 @@ fn a_flow_is_new_with_its_first_packet_and_ends_when_both_sides_have_closed() {
         assert!(!device.is_empty() && !device.starts_with('#'), "{device}");
         assert_eq!((&new["process"], &new["command"]), (&json!(null), &json!(null)));
         drop(socket);
-        let end = monitor.event("end");
+        let end = monitor.event_of("end", local);
         assert_eq!((&end["reason"], &end["client"]), (&json!("closed"), &new["client"]));
         assert_eq!((&end["name"], &end["frontend"], backend(&end)), (&new["name"], &new["frontend"], backend(&new)));
         assert_eq!(monitor.stop(), [json!(null); 0]);
@@ -54,8 +54,9 @@ fn a_reset_ends_a_flow_of_a_backend_here_and_elsewhere() {
             let monitor = Monitor::start(&outside.scene, &format!("{} --type end", of_client(outside, family)));
             let socket = outside.client.connect_tcp(outside.node_port(family)).unwrap();
             socket.ask("who").unwrap();
+            let local = socket.names().unwrap().local;
             socket.disconnect().unwrap();
-            assert_eq!(summary(&monitor.event("end")), "end web TCP reset");
+            assert_eq!(summary(&monitor.event_of("end", local)), "end web TCP reset");
             assert_eq!(monitor.stop(), [json!(null); 0]);
         }
     });
