@@ -22,7 +22,7 @@ use crate::{
         ready::Ready,
         startup::Startup,
     },
-    config::{Config, DataplaneConfig, MapSizes, SourceConfig, devices::DeviceMode},
+    config::{BindAddresses, Config, DataplaneConfig, MapSizes, SourceConfig, devices::DeviceMode},
     logging::errors::Report,
     model::{Model, ModelConfig},
     node::{
@@ -33,7 +33,7 @@ use crate::{
         snat_ports::SnatPorts,
     },
     objects::{ApiEvent, Event, LocalAddresses},
-    server::{self, scraped::Scraped},
+    server::{self, ports::BindError, scraped::Scraped},
     succession::{
         self,
         loader::{Instance, Loaded},
@@ -96,8 +96,7 @@ async fn serve(
         start_source(config.source, &config.instance, (node_name, contact), (events, to_write)).await?;
     let (addresses, routes, addresses_task) = follow_addresses();
     let checks = server::checks::serve(status.clone(), config.nodeport_addresses);
-    let page = Arc::new(PageDocuments::new(&config.instance));
-    let ports = tokio::spawn(server::ports::serve(status, config.bind_addresses, scraped, page));
+    let ports = serve_ports(status, scraped, config.bind_addresses, &config.instance);
     let model = Model::new(ModelConfig { api_server, ..settings });
     let snat = SnatPorts::read().context("read which ports this host keeps for itself")?;
     // Only programs of devices need the routes to backends.
@@ -119,6 +118,17 @@ async fn serve(
     // The loop ends only if the source ends; the source's error is the reason.
     source.await.context("follow the source")?.context("follow the source")?;
     bail!("the source of objects has ended");
+}
+
+/// Starts serving the agent's own ports.
+fn serve_ports(
+    status: changes::Receiver<Status>,
+    scraped: Scraped,
+    addresses: BindAddresses,
+    instance: &str,
+) -> JoinHandle<Result<(), BindError>> {
+    let page = Arc::new(PageDocuments::new(instance));
+    tokio::spawn(server::ports::serve(status, addresses, scraped, page))
 }
 
 /// Starts following this node's addresses and routes.

@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use http::{HeaderMap, Method, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
 use super::Refusal;
 
@@ -35,7 +35,7 @@ impl Guard {
                 ),
             );
         }
-        let site = headers.get(SITE).map(|site| site.as_bytes());
+        let site = headers.get(SITE).map(HeaderValue::as_bytes);
         if is_document && !matches!(site, None | Some(b"same-origin" | b"none")) {
             return refuse(StatusCode::FORBIDDEN, "only this page may read its documents".to_owned());
         }
@@ -67,8 +67,6 @@ fn name_of(host: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
-
     use super::*;
 
     fn check(is_local: bool, host: &str) -> Option<StatusCode> {

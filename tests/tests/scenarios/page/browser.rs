@@ -16,7 +16,7 @@ use harness::{
 use serde_json::{Value, json};
 
 const PORT: u16 = 9515;
-const TIMEOUT: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_mins(1);
 /// The member of an object that says which element it is.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 

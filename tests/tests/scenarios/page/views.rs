@@ -1,8 +1,10 @@
 //! The views, by mouse and keyboard, in light and dark, on a desktop and a phone.
 
+use std::net::Ipv4Addr;
+
 use harness::{
     lab::eventually,
-    scene::{Family, WAIT_LIMIT, until},
+    scene::{Family, Scene, WAIT_LIMIT, until},
 };
 use serde_json::{Value, json};
 
@@ -41,23 +43,44 @@ fn the_page_shows_services_and_where_their_connections_go() {
         browser.until("document.querySelector('#service-rows .spark').ariaLabel.includes('Connections per second to default/web:tcp')");
         assert!(cell(&browser, "shop/cart", 2).starts_with("none"));
         browser.screenshot("services");
-        // The filter, and what it says without a match.
-        browser.fill("#filter", "SHOP");
-        until_texts(&browser, NAMES, &["shop/cart"]);
-        assert_eq!(browser.text("#matching"), "1 of 3 service ports");
-        browser.fill("#filter", "nothing like it");
-        browser.until("!document.querySelector('#no-services').hidden");
-        browser.run("const field = document.querySelector('#filter'); field.value = ''; field.dispatchEvent(new Event('input'))");
-        // The order.
-        browser.click("th[data-sort=name] button");
-        until_texts(&browser, NAMES, &["default/web:tcp", "default/web:udp", "shop/cart"]);
-        browser.click("th[data-sort=name] button");
-        until_texts(&browser, NAMES, &["shop/cart", "default/web:udp", "default/web:tcp"]);
-        let sorted = browser.run(
-            "return [...document.querySelectorAll('th[aria-sort]')].map((th) => [th.innerText.trim(), th.ariaSort])",
-        );
-        assert_eq!(sorted, json!([["Service", "descending"]]));
+        choose_services(&browser);
     });
+    look_at_a_service(&scene, &browser);
+    browser.click("nav a[href='#/refusals']");
+    browser.until("document.querySelector('#applied .mono')?.innerText === 'no_backend'");
+    browser.click("#applied summary");
+    assert!(browser.text("#applied dl").contains("what to do"));
+    browser.click("nav a[href='#/node']");
+    browser.until(
+        "document.querySelectorAll('#hook-rows tr').length > 9 && document.querySelectorAll('#map-rows tr').length > 5",
+    );
+    assert!(browser.text("#hook-rows").contains("attached") && browser.text("#facts").contains(scene.node.name()));
+    check_quiet(&browser);
+}
+
+/// Filters the table of Services and sorts it.
+fn choose_services(browser: &Browser<'_>) {
+    // The filter, and what it says without a match.
+    browser.fill("#filter", "SHOP");
+    until_texts(browser, NAMES, &["shop/cart"]);
+    assert_eq!(browser.text("#matching"), "1 of 3 service ports");
+    browser.fill("#filter", "nothing like it");
+    browser.until("!document.querySelector('#no-services').hidden");
+    browser.run(
+        "const field = document.querySelector('#filter'); field.value = ''; field.dispatchEvent(new Event('input'))",
+    );
+    // The order.
+    browser.click("th[data-sort=name] button");
+    until_texts(browser, NAMES, &["default/web:tcp", "default/web:udp", "shop/cart"]);
+    browser.click("th[data-sort=name] button");
+    until_texts(browser, NAMES, &["shop/cart", "default/web:udp", "default/web:tcp"]);
+    let sorted = browser
+        .run("return [...document.querySelectorAll('th[aria-sort]')].map((th) => [th.innerText.trim(), th.ariaSort])");
+    assert_eq!(sorted, json!([["Service", "descending"]]));
+}
+
+/// Opens the last Service of the table, `default/web:tcp`, while three connections to it are open.
+fn look_at_a_service(scene: &Scene, browser: &Browser<'_>) {
     let held = [(); 3].map(|()| scene.from_pod.connect_tcp(Family::Ipv4.frontend(10)).unwrap());
     browser.click("#service-rows tr:last-child a");
     browser.until("document.querySelector('#service-title').textContent === 'default/web:tcp TCP'");
@@ -75,16 +98,6 @@ fn the_page_shows_services_and_where_their_connections_go() {
     browser.click("#picture-details summary");
     assert!(browser.text("#picture-rows").contains("this node and its pods"));
     drop(held);
-    browser.click("nav a[href='#/refusals']");
-    browser.until("document.querySelector('#applied .mono')?.innerText === 'no_backend'");
-    browser.click("#applied summary");
-    assert!(browser.text("#applied dl").contains("what to do"));
-    browser.click("nav a[href='#/node']");
-    browser.until(
-        "document.querySelectorAll('#hook-rows tr').length > 9 && document.querySelectorAll('#map-rows tr').length > 5",
-    );
-    assert!(browser.text("#hook-rows").contains("attached") && browser.text("#facts").contains(scene.node.name()));
-    check_quiet(&browser);
 }
 
 #[test]
@@ -128,7 +141,7 @@ fn the_page_explains_a_connection_as_the_command_line_does() {
 }
 
 /// What `waggle` prints in the node's network namespace.
-fn in_node(scene: &harness::scene::Scene, arguments: &[String]) -> String {
+fn in_node(scene: &Scene, arguments: &[String]) -> String {
     let program = harness::lab::find_program("waggle", "WAGGLE_BIN").unwrap();
     let instance = scene.node.instance();
     let run = || std::process::Command::new(program).args(arguments).args(["--instance", &instance]).output();
@@ -178,16 +191,9 @@ fn the_page_works_by_keyboard_alone() {
     check_quiet(&browser);
 }
 
-#[test]
-fn the_page_can_be_read_in_light_and_dark_and_on_a_phone() {
-    if !is_there() {
-        return;
-    }
-    let scene = scene("page-looks");
-    let held = [(); 3].map(|()| scene.from_node.connect_tcp(Family::Ipv4.frontend(10)).unwrap());
-    let browser = Browser::start(scene.node.netns(), DESKTOP);
-    let client = scene.client.v4();
-    let views = [
+/// The views: their names, where they are, and an expression that is true once they are shown.
+fn views(client: Ipv4Addr) -> [(&'static str, String, &'static str); 5] {
+    [
         ("services", String::new(), "document.querySelectorAll('#service-rows tr').length === 3"),
         (
             "service",
@@ -201,7 +207,18 @@ fn the_page_can_be_read_in_light_and_dark_and_on_a_phone() {
             "document.querySelector('#steps li')",
         ),
         ("node", "#/node".to_owned(), "document.querySelector('#map-rows tr')"),
-    ];
+    ]
+}
+
+#[test]
+fn the_page_can_be_read_in_light_and_dark_and_on_a_phone() {
+    if !is_there() {
+        return;
+    }
+    let scene = scene("page-looks");
+    let held = [(); 3].map(|()| scene.from_node.connect_tcp(Family::Ipv4.frontend(10)).unwrap());
+    let browser = Browser::start(scene.node.netns(), DESKTOP);
+    let views = views(scene.client.v4());
     for scheme in ["light", "dark"] {
         browser.chromium(
             "Emulation.setEmulatedMedia",
