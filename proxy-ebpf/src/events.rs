@@ -92,10 +92,9 @@ pub fn emit(what: What, refuses: bool, subject: &Subject<'_>, complete: impl FnO
     if now >= monitor.expires().read() || !wants(monitor, what, refuses, subject) || is_left_out(monitor) {
         return;
     }
-    const SIZE: u64 = size_of::<Event>() as u64;
     let ring: *mut c_void = (&raw const EVENTS).cast_mut().cast();
     // SAFETY: the helper takes the ring buffer, and returns null or room for an event, aligned to eight bytes.
-    let room: *mut Event = unsafe { bpf_ringbuf_reserve(ring, SIZE, 0) }.cast();
+    let room: *mut Event = unsafe { bpf_ringbuf_reserve(ring, size_of::<Event>() as u64, 0) }.cast();
     // SAFETY: the room is the program's own until it is submitted, and any bytes are an event.
     let Some(event) = (unsafe { room.as_mut() }) else { return count(Counter::EventLost) };
     // Field by field, without a copy on the stack.
@@ -138,7 +137,7 @@ fn wants(monitor: Shared<Monitor>, what: What, refuses: bool, subject: &Subject<
 #[inline(always)]
 fn is_left_out(monitor: Shared<Monitor>) -> bool {
     let sample = monitor.sample().read();
-    sample > 1 && random() % sample != 0
+    sample > 1 && !random().is_multiple_of(sample)
 }
 
 /// The address of an event that has none.

@@ -92,7 +92,7 @@ impl Buffer for SocketBuffer {
 
     #[inline(always)]
     fn is_pass(action: i32) -> bool {
-        action == TC_ACT_UNSPEC || action == TC_ACT_OK as i32
+        action == TC_ACT_UNSPEC || action == TC_ACT_OK
     }
 
     #[inline(always)]

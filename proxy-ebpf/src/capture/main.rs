@@ -33,6 +33,10 @@ use proxy_common::{
 
 use crate::buffer::{Buffer, SocketBuffer, XdpBuffer, address_of, read};
 
+/// [`HEAD`], as the kernel takes lengths.
+#[expect(clippy::cast_possible_truncation, reason = "it is 256")]
+const HEAD_LENGTH: u32 = HEAD as u32;
+
 /// What is to be captured.
 #[btf_map]
 static SETTINGS: Array<Settings, 1> = Array::new();
@@ -99,7 +103,7 @@ fn receive<B: Buffer>(buffer: *const c_void, notes: &PerCpuArray<Note, 1>) -> Op
     if settings.by_device != 0 && WANTED.get_ptr(device).is_none() {
         return None;
     }
-    let length = if view.linear > HEAD as u32 { HEAD as u32 } else { view.linear };
+    let length = if view.linear > HEAD_LENGTH { HEAD_LENGTH } else { view.linear };
     let head = (&raw mut note.captured.head).cast();
     // SAFETY: the kernel checks the source, and at most HEAD bytes are written.
     if unsafe { bpf_probe_read_kernel(head, length, view.data as *const c_void) } != 0 {
@@ -147,7 +151,7 @@ fn send<B: Buffer>(ctx: &FExitContext, notes: &PerCpuArray<Note, 1>) -> Option<(
     }
     (captured.sent_at, captured.counters, captured.action) = (sent_at, counters, action);
     (captured.sent_length, captured.bytes) = (length, bytes);
-    let flags = u64::from(bytes) << 32 | u64::from(BPF_F_CURRENT_CPU as u32);
+    let flags = u64::from(bytes) << 32 | BPF_F_CURRENT_CPU;
     let events = (&raw const EVENTS).cast_mut().cast();
     B::output(buffer, events, flags, (&raw mut *captured).cast(), size_of::<Captured>() as u64);
     Some(())

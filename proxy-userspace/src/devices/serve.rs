@@ -172,11 +172,10 @@ impl<H: DeviceHooks, M: Entries<u32, Device>> Devices<H, M> {
 
     /// Logs that a program is still attached, unless its device is gone by now.
     fn note_attached(&self, hook: &DeviceHook, error: &AttachError, message: &'static str) {
-        let error = Report(error);
         if self.hooks.is_gone(hook.device) {
-            debug!(device = hook.name, index = hook.device, %error, "device was removed before its program");
+            debug!(device = hook.name, index = hook.device, error = %Report(error), "device was removed before its program");
         } else {
-            error!(device = hook.name, %error, "{message}");
+            error!(device = hook.name, error = %Report(error), "{message}");
         }
     }
 

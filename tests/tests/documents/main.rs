@@ -36,7 +36,9 @@ fn files(folder: &str, extension: &str) -> Vec<PathBuf> {
 /// Returns all sources in folders of the repository, without the line breaks inside of texts.
 fn sources(folders: &[&str]) -> String {
     let mut sources = String::new();
-    folders.iter().for_each(|folder| append(&root().join(folder), &mut sources));
+    for folder in folders {
+        append(&root().join(folder), &mut sources);
+    }
     sources
 }
 
