@@ -22,7 +22,7 @@ use super::{
 
 /// Returns the only frame that is like this.
 #[track_caller]
-fn only<'a>(frames: &'a [Frame], is_it: impl Fn(&&Frame) -> bool) -> &'a Frame {
+fn only(frames: &[Frame], is_it: impl Fn(&&Frame) -> bool) -> &Frame {
     let found: Vec<_> = frames.iter().filter(is_it).collect();
     assert_eq!(found.len(), 1, "{frames:#?}");
     found[0]
