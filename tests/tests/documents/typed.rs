@@ -77,6 +77,9 @@ const COMMANDS: &[(&str, &str, Runner)] = &[
         "waggle cleanup",
         Test("s31_what_kube_proxy_has_left_in_nftables_is_removed_and_nothing_is_cut"),
     ),
+    ("docs/commands.md", "waggle monitor", Test("each_flag_chooses_events")),
+    ("docs/commands.md", "waggle capture", Test("tshark_reads_interfaces_comments_and_times")),
+    ("docs/commands.md", "tshark", Test("tshark_reads_interfaces_comments_and_times")),
     ("docs/commands.md", "", Test(PAGES)),
     ("docs/operate.md", "", Test(PAGES)),
     ("docs/troubleshoot.md", "kubectl", Test(HELM)),
@@ -87,6 +90,12 @@ const COMMANDS: &[(&str, &str, Runner)] = &[
     ("docs/reference.md", "source", Test("completion_completes_in_bash")),
     // With names of objects that exist nowhere.
     ("docs/reference.md", "", Test("every_command_of_waggle_in_a_code_block_can_be_typed")),
+    (
+        "docs/page.md",
+        "kubectl",
+        No("a port of the cluster's own machine would lead to it: no scenario has a browser there"),
+    ),
+    ("docs/page.md", "waggle run --page", Test("the_page_shows_services_and_where_their_connections_go")),
     ("docs/reliability.md", "cargo xtask soak", Ci),
     ("docs/security.md", "cargo xtask fuzz", Test("every_target_takes_its_seeds_and_small_changes_of_them")),
     ("docs/standalone.md", "waggle validate", Test("the_transcripts_of_validate_are_what_it_prints")),

@@ -10,11 +10,14 @@ use harness::{
 /// The pages, and what their commands begin with: in commands.md, what follows is a transcript.
 const PAGES: [(&str, &str); 3] = [("commands.md", "# "), ("operate.md", ""), ("troubleshoot.md", "")];
 
-/// Returns the commands in a page's code blocks, without those for a cluster.
+/// Commands that have tests of their own: those for a cluster, and those that go on until Ctrl-C.
+const OTHERS: [&str; 4] = ["kubectl ", "tshark ", "waggle capture", "waggle monitor"];
+
+/// Returns the commands in a page's code blocks, without those of [`OTHERS`].
 fn commands<'a>(page: &'a str, prompt: &'a str) -> impl Iterator<Item = &'a str> {
     let lines = page.split("```").skip(1).step_by(2).flat_map(|block| block.lines().skip(1));
     let lines = lines.filter_map(move |line| line.strip_prefix(prompt));
-    lines.filter(|line| !line.is_empty() && !line.starts_with("kubectl "))
+    lines.filter(|line| !line.is_empty() && !OTHERS.iter().any(|other| line.starts_with(other)))
 }
 
 /// Returns a command line for an instance that is not called `default`, with the path of the built `waggle`.
