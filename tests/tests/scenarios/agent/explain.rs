@@ -20,7 +20,7 @@ use harness::{
 };
 use serde_json::{Value, json};
 
-/// Maps that can't be dumped: socket storage is kept with the sockets.
+/// Maps that can't be dumped: a ring buffer, and socket storage, which is kept with the sockets.
 const NOT_DUMPED: [&str; 2] = ["events", "socket_peers"];
 
 /// Runs `waggle explain` in the node's network namespace. Returns its exit code, and what it prints: output and errors.
