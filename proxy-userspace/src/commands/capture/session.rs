@@ -42,7 +42,7 @@ use crate::{
 
 /// How often it is looked whether devices have other programs.
 const PERIOD: Duration = Duration::from_secs(1);
-/// How often in succession changed programs may be unreadable.
+/// How many looks in succession may fail.
 const TRIES: u32 = 10;
 /// How long to wait for packets before signals are looked at again, in milliseconds.
 const PATIENCE: u16 = 200;
@@ -61,7 +61,7 @@ pub(super) struct Session {
     /// The time of the kernel's clock 0 since 1970.
     boot: Duration,
     summary: Summary,
-    /// How often in succession the instance could not be read.
+    /// How many looks in succession have failed.
     failures: u32,
     must_end: Arc<AtomicBool>,
 }
@@ -199,23 +199,33 @@ impl Session {
         Ok(())
     }
 
-    /// Follows devices whose programs have changed, as after a restart of the agent.
+    /// Follows devices whose programs have changed, as after a restart of the agent. While an agent replaces maps and programs, they
+    /// can't be read for a moment.
     fn look(&mut self) -> Result<(), CaptureError> {
-        let removed = || CaptureError::Removed(self.instance.clone());
+        match self.renew() {
+            Err(CaptureError::Removed(instance)) => Err(CaptureError::Removed(instance)),
+            Err(_) if self.failures < TRIES => {
+                self.failures += 1;
+                Ok(())
+            }
+            result => {
+                self.failures = 0;
+                result
+            }
+        }
+    }
+
+    fn renew(&mut self) -> Result<(), CaptureError> {
         let targets = match Targets::look(&self.instance, &self.devices) {
-            Err(CaptureError::Inspect(InspectError::Missing { .. } | InspectError::Hooks(_))) => return Err(removed()),
+            Err(CaptureError::Inspect(InspectError::Missing { .. })) => {
+                return Err(CaptureError::Removed(self.instance.clone()));
+            }
             found => found?,
         };
-        if targets == self.following.targets {
-            return Ok(());
-        }
-        let folder = PinFolder::new(&self.instance);
-        let followed = self.tracer.follow(&targets, &folder).and_then(|()| Following::new(targets, &folder));
-        match followed {
-            Ok(following) => (self.following, self.failures) = (following, 0),
-            // While an agent replaces maps, they can't be read for a moment.
-            Err(CaptureError::Inspect(_) | CaptureError::Maps(_)) if self.failures < TRIES => self.failures += 1,
-            Err(error) => return Err(error),
+        if targets != self.following.targets {
+            let folder = PinFolder::new(&self.instance);
+            self.tracer.follow(&targets, &folder)?;
+            self.following = Following::new(targets, &folder)?;
         }
         Ok(())
     }

@@ -10,7 +10,7 @@ use std::{
 use harness::{
     lab::find_program,
     objects::service,
-    scene::{Family, Outside, Setup, WAIT_LIMIT, expect, from_outside_by, until, web, web_slice},
+    scene::{Family, Outside, WAIT_LIMIT, expect, from_outside_by, until},
 };
 use nix::sys::signal::Signal;
 use serde_json::Value;
@@ -38,7 +38,7 @@ fn serve_elsewhere(outside: &Outside, family: Family) -> (SocketAddr, SocketAddr
 #[test]
 #[ignore = "this kernel may refuse tracing programs: cargo xtask vm runs it"]
 fn what_xdp_receives_and_sends_is_in_the_file_with_comments() {
-    from_outside_by("xdp", "capture-xdp", |outside| {
+    from_outside_by("xdp", "cap-xdp", |outside| {
         for family in Family::BOTH {
             let (frontend, backend) = serve_elsewhere(outside, family);
             let capture = Capture::start(&outside.scene.node, &["svc/web", "--protocol", "tcp"]);
@@ -54,7 +54,7 @@ fn what_xdp_receives_and_sends_is_in_the_file_with_comments() {
             assert_eq!(sent.source.ip(), frontend.ip());
             let wanted = format!("default/web:tcp (NodePort {frontend}) → {backend}: forwarded; sent back out of ");
             for frame in [&received, &sent] {
-                assert!(frame.comment.starts_with(&wanted) && frame.comment.ends_with(", new flow"), "{frame:?}");
+                assert!(frame.comment.starts_with(&wanted) && frame.comment.contains(", new flow"), "{frame:?}");
             }
             let reply = of(" xdp in", &|frame| frame.source == backend);
             let translated = of(" xdp out", &|frame| frame.source == frontend);
@@ -73,7 +73,7 @@ fn what_xdp_receives_and_sends_is_in_the_file_with_comments() {
 #[test]
 #[ignore = "this kernel may refuse tracing programs: cargo xtask vm runs it"]
 fn a_refusal_names_its_reason_and_conditions_choose_packets() {
-    from_outside_by("xdp", "capture-refusal", |outside| {
+    from_outside_by("xdp", "cap-refuse", |outside| {
         let family = Family::Ipv4;
         let (frontend, _) = serve_elsewhere(outside, family);
         let empty = family.frontend(9);
@@ -115,7 +115,7 @@ fn a_refusal_names_its_reason_and_conditions_choose_packets() {
 #[test]
 #[ignore = "this kernel may refuse tracing programs: cargo xtask vm runs it"]
 fn packets_of_no_service_are_in_the_file_only_when_asked_for() {
-    from_outside_by("xdp", "capture-all", |outside| {
+    from_outside_by("xdp", "cap-all", |outside| {
         let to = SocketAddr::new(Family::Ipv4.of(&outside.scene.node), 8080);
         let node = &outside.scene.node;
         let (all, usual) = (Capture::start(node, &["--all", "--protocol", "tcp"]), Capture::start(node, &[]));
@@ -133,7 +133,7 @@ fn packets_of_no_service_are_in_the_file_only_when_asked_for() {
 #[test]
 #[ignore = "this kernel may refuse tracing programs: cargo xtask vm runs it"]
 fn what_tc_receives_and_sends_is_in_the_file_with_comments() {
-    from_outside_by("auto", "capture-tc", |outside| {
+    from_outside_by("auto", "cap-tc", |outside| {
         let family = Family::Ipv4;
         outside.serve(family, &outside.web(family), &[outside.scene.pod(1)]);
         let frontend = outside.node_port(family);
@@ -178,7 +178,7 @@ fn has_any(links: &BTreeSet<u64>) -> bool {
 #[test]
 #[ignore = "this kernel may refuse tracing programs: cargo xtask vm runs it"]
 fn nothing_is_left_behind_also_when_it_is_killed() {
-    from_outside_by("xdp", "capture-end", |outside| {
+    from_outside_by("xdp", "cap-end", |outside| {
         let capture = Capture::start(&outside.scene.node, &[]);
         let links = capture.links();
         assert!(links.len() >= 2 && has_any(&links), "{links:?}");
@@ -197,7 +197,7 @@ fn nothing_is_left_behind_also_when_it_is_killed() {
 #[test]
 #[ignore = "this kernel may refuse tracing programs: cargo xtask vm runs it"]
 fn it_works_without_an_agent_and_follows_the_next_one() {
-    from_outside_by("xdp", "capture-restart", |outside| {
+    from_outside_by("xdp", "cap-again", |outside| {
         let (frontend, backend) = serve_elsewhere(outside, Family::Ipv4);
         outside.scene.waggle.kill().unwrap();
         let capture = Capture::start(&outside.scene.node, &["default/web"]);
@@ -208,7 +208,8 @@ fn it_works_without_an_agent_and_follows_the_next_one() {
         outside.scene.start();
         until("the new programs are traced", || {
             let new = capture.links();
-            new.len() >= 2 && new.is_disjoint(&old)
+            assert!(!new.is_empty(), "the capture has ended");
+            new.is_disjoint(&old)
         });
         let is_first = |frame: &&Frame| frame.is_syn && frame.destination == backend;
         let before = capture.frames().iter().filter(is_first).count();
@@ -222,7 +223,7 @@ fn it_works_without_an_agent_and_follows_the_next_one() {
 #[test]
 #[ignore = "this kernel may refuse tracing programs: cargo xtask vm runs it"]
 fn standard_output_can_be_piped() {
-    from_outside_by("xdp", "capture-pipe", |outside| {
+    from_outside_by("xdp", "cap-pipe", |outside| {
         let (frontend, _) = serve_elsewhere(outside, Family::Ipv4);
         let mut command = Command::new(find_program("waggle", "WAGGLE_BIN").unwrap());
         command.args(["capture", "svc/web", "-c", "2", "-w", "-", "--instance", &outside.scene.node.instance()]);
@@ -242,17 +243,14 @@ fn standard_output_can_be_piped() {
 #[test]
 #[ignore = "this kernel may refuse tracing programs: cargo xtask vm runs it"]
 fn an_instance_that_is_removed_ends_the_capture_with_an_error() {
-    let mut scene = Setup::new("capture-gone").backends(1).start();
-    scene.put(&web("web", [Family::Ipv4.cluster_ip(1)]).build());
-    scene.put(&web_slice("web", Family::Ipv4).pod(scene.pod(1)).build());
-    expect(&scene.from_pod, Family::Ipv4.frontend(1), &["p1"]);
-    let mut capture = Capture::start(&scene.node, &[]);
-    scene.waggle.kill().unwrap();
-    let (success, text) = scene.cli(&["cleanup"]);
-    assert!(success, "{text}");
-    assert!(!capture.process.wait(WAIT_LIMIT).unwrap().success());
-    let mut errors = String::new();
-    capture.errors.read_to_string(&mut errors).unwrap();
-    assert!(errors.contains("its programs have been removed"), "{errors}");
-    assert!(capture.frames().is_empty());
+    from_outside_by("xdp", "cap-gone", |outside| {
+        let mut capture = Capture::start(&outside.scene.node, &[]);
+        outside.scene.waggle.kill().unwrap();
+        let (success, text) = outside.scene.cli(&["cleanup"]);
+        assert!(success, "{text}");
+        assert!(!capture.process.wait(WAIT_LIMIT).unwrap().success());
+        let mut errors = String::new();
+        capture.errors.read_to_string(&mut errors).unwrap();
+        assert!(errors.contains("its programs have been removed"), "{errors}");
+    });
 }
