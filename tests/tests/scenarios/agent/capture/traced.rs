@@ -205,7 +205,7 @@ fn it_works_without_an_agent_and_follows_the_next_one() {
         let dial = || outside.client.tcp(frontend).is_ok_and(|reply| reply.message.backend() == "far");
         assert!(dial());
         capture.wait("the SYN to the backend", |frame| frame.is_syn && frame.destination == backend);
-        outside.scene.start();
+        outside.scene.waggle.restart().unwrap();
         until("the new programs are traced", || {
             let new = capture.links();
             assert!(!new.is_empty(), "the capture has ended");
