@@ -42,10 +42,11 @@ impl RefusedAgent {
         static NUMBER: AtomicUsize = AtomicUsize::new(0);
         let built = find_program("waggle", "WAGGLE_BIN").expect("find waggle");
         let mut bytes = fs::read(built).expect("read waggle");
-        let object = find_object(&bytes);
+        let objects: Vec<_> = find_objects(&bytes).collect();
         for name in programs {
-            let at = find_program_in(&bytes[object..], name);
-            bytes[object + at] = NOTHING;
+            let places = objects.iter().filter_map(|object| Some(object + find_program_in(&bytes[*object..], name)?));
+            let [at] = places.collect::<Vec<_>>()[..] else { panic!("not one program {name}") };
+            bytes[at] = NOTHING;
         }
         let folder = scratch(&format!("refused-{}", NUMBER.fetch_add(1, Ordering::Relaxed)));
         let agent = Self { program: folder.join("waggle"), folder };
@@ -67,19 +68,19 @@ fn number<const N: usize>(bytes: &[u8], at: usize) -> usize {
     usize::from_le_bytes(word)
 }
 
-/// The offset of the eBPF object in an executable that embeds it.
-fn find_object(bytes: &[u8]) -> usize {
+/// The offsets of the eBPF objects in an executable that embeds them.
+fn find_objects(bytes: &[u8]) -> impl Iterator<Item = usize> {
     const MAGIC: &[u8] = b"\x7fELF\x02\x01\x01";
-    let is_object = |at: &usize| {
+    let is_object = move |at: &usize| {
         let header = &bytes[*at..];
         header.starts_with(MAGIC) && header.len() > 64 && number::<2>(header, 18) == EM_BPF
     };
-    // The object is aligned to eight bytes.
-    (0..bytes.len()).step_by(8).find(is_object).expect("the agent embeds its eBPF object")
+    // Objects are aligned to eight bytes.
+    (0..bytes.len()).step_by(8).filter(is_object)
 }
 
-/// The offset of a program in a 64-bit ELF object.
-fn find_program_in(object: &[u8], name: &str) -> usize {
+/// The offset of a program in a 64-bit ELF object; `None` if it is not there.
+fn find_program_in(object: &[u8], name: &str) -> Option<usize> {
     let (headers, size, count) = (number::<8>(object, 40), number::<2>(object, 58), number::<2>(object, 60));
     let header = |section: usize| &object[headers + section * size..];
     let begin = |section: usize| number::<8>(header(section), 24);
@@ -90,6 +91,6 @@ fn find_program_in(object: &[u8], name: &str) -> usize {
         text.starts_with(name.as_bytes()) && text[name.len()] == 0
     };
     let mut table = object[begin(symbols)..][..number::<8>(header(symbols), 32)].chunks_exact(SYMBOL);
-    let symbol = table.find(is_named).unwrap_or_else(|| panic!("no program {name}"));
-    begin(number::<2>(symbol, 6)) + number::<8>(symbol, 8)
+    let symbol = table.find(is_named)?;
+    Some(begin(number::<2>(symbol, 6)) + number::<8>(symbol, 8))
 }
