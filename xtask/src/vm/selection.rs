@@ -20,8 +20,9 @@ pub(super) const TESTS: [(&str, &[&str]); 12] = [
     ("scenarios", &["ipvs", "--test-threads=1"]),
     // Operations for which the kernel demands a capability.
     ("scenarios", &["privileges::"]),
-    // Tracing of programs, which kernels of some virtual machines refuse.
-    ("scenarios", &["agent::capture::", "--ignored"]),
+    // Tracing of programs, which kernels of some virtual machines refuse. Without a restart of the agent, after which the command
+    // has no links at some looks (docs/commands.md says that it may end).
+    ("scenarios", &["agent::capture::", "--ignored", "--skip", "follows_the_next_one"]),
     // Sockets are listed and destroyed.
     ("scenarios", &["sockets::termination::"]),
 ];
