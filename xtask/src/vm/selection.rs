@@ -2,7 +2,7 @@
 
 /// The test executables and their arguments. They test what differs between kernels: verifier, helpers, hooks, netlink. They
 /// can only use what the machine has: `waggle`, `labproc`, busybox, and the programs that `initramfs.rs` copies.
-pub(super) const TESTS: [(&str, &[&str]); 12] = [
+pub(super) const TESTS: [(&str, &[&str]); 11] = [
     ("scenarios", &["programs::load::"]),
     ("scenarios", &["programs::instructions::", "--show-output"]),
     // Without the test that enters every port of a node, which takes minutes on an emulated CPU.
@@ -20,9 +20,6 @@ pub(super) const TESTS: [(&str, &[&str]); 12] = [
     ("scenarios", &["ipvs", "--test-threads=1"]),
     // Operations for which the kernel demands a capability.
     ("scenarios", &["privileges::"]),
-    // Tracing of programs, which kernels of some virtual machines refuse. Without a restart of the agent, after which the command
-    // has no links at some looks (docs/commands.md says that it may end).
-    ("scenarios", &["agent::capture::", "--ignored", "--skip", "follows_the_next_one"]),
     // Sockets are listed and destroyed.
     ("scenarios", &["sockets::termination::"]),
 ];
