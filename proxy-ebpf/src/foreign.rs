@@ -101,14 +101,14 @@ fn note_in<E: FlowTable>(tuple: &Tuple, is_sure: bool, now: u32, room: ReplyRoom
     }
     let Ok(entry) = room.get() else { return };
     let reply = tuple.inverse();
-    let end = now.wrapping_add(lifetime(tuple.protocol));
-    if let Some((found, _)) = E::find(&reply, now) {
-        let (found, lifetime) = (E::meta_of(found), lifetime(tuple.protocol));
+    if let Some((found, assured)) = E::find(&reply, now) {
+        let (found, lifetime) = (E::meta_of(found), lifetime(tuple.protocol, assured));
         if found.state().read() == State::Foreign as u8 && found.is_stale(now, lifetime, JIFFIES_PER_SECOND.load()) {
-            found.expires().write(&end);
+            found.expires().write(&now.wrapping_add(lifetime));
         }
         return;
     }
+    let end = now.wrapping_add(lifetime(tuple.protocol, false));
     entry.source = reply.source;
     entry.destination = reply.destination;
     entry.source_port = reply.source_port;
@@ -118,12 +118,12 @@ fn note_in<E: FlowTable>(tuple: &Tuple, is_sure: bool, now: u32, room: ReplyRoom
     let _ = insert_embryonic::<E>(E::key(&reply).borrow(), entry, now, |_| false);
 }
 
-/// The lifetime of a note, jiffies. A note of UDP is short-lived until a reply comes, which refreshes it like any flow. TCP is
-/// noted when a connection opens and SCTP with every packet. Their ends are not seen, so their notes live as long as established
-/// flows.
+/// The lifetime of a note, jiffies. A note of UDP is short-lived until a reply comes, which refreshes it like any flow, unless it
+/// was imported as an assured flow: then this packet is the reply. TCP is noted when a connection opens and SCTP with every packet.
+/// Their ends are not seen, so their notes live as long as established flows.
 #[inline(always)]
-fn lifetime(protocol: u8) -> u32 {
-    timeout(protocol, if protocol == Protocol::Udp as u8 { State::New } else { State::Foreign })
+fn lifetime(protocol: u8, assured: bool) -> u32 {
+    timeout(protocol, if protocol == Protocol::Udp as u8 && !assured { State::New } else { State::Foreign })
 }
 
 #[inline(always)]

@@ -72,7 +72,7 @@ fn ingress_parsed<P: Packet>(packet: &mut P, headers: &mut Parsed<'_>, flow: Flo
         return store_and_continue(packet, headers, Stage::Open);
     };
     if flow.meta.state() == State::Foreign {
-        return pass_foreign(packet, headers, flow, meta, now);
+        return pass_foreign(packet, headers, flow, (meta, assured), now);
     }
     if flow.meta.flags & EntryMeta::REPLY == 0 && !may_continue(packet, headers, flow, meta, assured) {
         return store_and_continue(packet, headers, Stage::Open);
@@ -89,14 +89,14 @@ fn pass_foreign<P: Packet>(
     packet: &P,
     headers: &mut Parsed<'_>,
     flow: &ConntrackEntry,
-    meta: Shared<EntryMeta>,
+    (meta, assured): (Shared<EntryMeta>, bool),
     now: u32,
 ) -> Result<(), Verdict> {
     if is_over(packet, headers)? {
         forget(flow, &headers.store()?.tuple);
         return store_and_continue(packet, headers, Stage::Open);
     }
-    refresh_foreign(flow, meta, &headers.tuple, now);
+    refresh_foreign(flow, (meta, assured), &headers.tuple, now);
     // The other fragments must pass, too.
     fragment::remember(headers)?;
     Err(Verdict::Pass)

@@ -21,11 +21,21 @@ pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask is a folder of the workspace")
 }
 
-/// Returns a command for the cargo that runs this program, in the workspace's folder.
+/// Returns a command for the cargo that runs this program, in the workspace's folder. It has not got the variables that describe
+/// this package: ring's build script looks at some of them, so that ring and all that depends on it would be compiled again after
+/// each command that a developer types.
 pub(crate) fn command() -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root());
+    for (name, _) in env::vars_os().filter(|(name, _)| name.to_str().is_some_and(describes_package)) {
+        command.env_remove(name);
+    }
     command
+}
+
+/// True for a variable that `cargo run` sets for the program's package.
+fn describes_package(name: &str) -> bool {
+    ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|prefix| name.starts_with(prefix))
 }
 
 /// Returns the output of `cargo metadata` for the packages that are built on this host.

@@ -136,9 +136,19 @@ fn embryonic(meta: &EntryMeta, is_tcp: bool, headers: &Headers) -> State {
     next
 }
 
-/// Refreshes a foreign flow, which has a single entry, since its packets are not translated here.
+/// Refreshes a foreign flow, which has a single entry, since its packets are not translated here. A flow of UDP that was imported,
+/// which alone is assured, is only refreshed by its replies, when they leave (`foreign::note`): once kube-proxy's rules are gone, a
+/// client that goes on sending would otherwise never reach a backend again.
 #[inline(always)]
-pub fn refresh_foreign(flow: &ConntrackEntry, meta: Shared<EntryMeta>, tuple: &Tuple, now: u32) {
+pub fn refresh_foreign(
+    flow: &ConntrackEntry,
+    (meta, assured): (Shared<EntryMeta>, bool),
+    tuple: &Tuple,
+    now: u32,
+) {
+    if assured && tuple.protocol == Protocol::Udp as u8 {
+        return;
+    }
     let timeout = timeout(tuple.protocol, flow.meta.state());
     if flow.meta.is_stale(now, timeout, JIFFIES_PER_SECOND.load()) {
         meta.expires().write(&now.wrapping_add(timeout));

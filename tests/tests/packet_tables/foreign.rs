@@ -3,7 +3,7 @@
 use harness::{
     packet::{ErrorKind, Packet, icmp_error, tcp, udp},
     scene::Family,
-    test_run::{Action, Device, Hook, Row, check_rows, egress, ingress, places::*, row},
+    test_run::{Action, BenchNode, Device, Hook, Row, check_rows, egress, ingress, places::*, row},
 };
 use proxy_common::State;
 
@@ -119,21 +119,40 @@ fn s31_after_a_foreign_flow_ours_begin() {
     check_rows(rows);
 }
 
+/// By how many jiffies a packet puts off the end of the foreign flow that the packet `opened`.
+fn puts_off(node: &mut BenchNode, (hook, packet): (Hook, Packet), opened: &Packet, family: Family) -> i32 {
+    node.state().forget();
+    node.state().set_foreign(opened.tuple(family), 10);
+    let ended = node.state().assured()[0].1.meta.expires;
+    assert_eq!(node.run(hook, Device::Uplink, &packet, family), (Action::Pass, packet.bytes(family)));
+    let entry = node.state().assured()[0].1;
+    assert_eq!(entry.meta.state(), State::Foreign);
+    entry.meta.expires.wrapping_sub(ended).cast_signed()
+}
+
 #[test]
-fn s31_a_foreign_flow_lives_on_with_each_packet() {
+fn s31_a_foreign_connection_lives_on_with_each_packet() {
     let shared = shared();
     let mut node = shared.lock();
-    node.serve(&[web(), dns().named("dns")]);
+    node.serve(&[web()]);
     for (hook, family) in [(Hook::Xdp, Family::Ipv4), (Hook::TcIngress, Family::Ipv6)] {
-        for packet in [tcp(FROM, NODE_PORT).data(), tcp(FROM, NODE_PORT).rst(), udp(FROM, NODE_PORT)] {
-            node.state().forget();
-            node.state().set_foreign(packet.tuple(family), 10);
-            let ended = node.state().assured()[0].1.meta.expires;
-            let (action, out) = node.run(hook, Device::Uplink, &packet, family);
-            assert_eq!((action, out), (Action::Pass, packet.bytes(family)));
-            let entry = node.state().assured()[0].1;
-            assert_eq!(entry.meta.state(), State::Foreign);
-            assert!(entry.meta.expires.wrapping_sub(ended).cast_signed() > 0, "{packet:?}: its end is put off");
+        for packet in [tcp(FROM, NODE_PORT).data(), tcp(FROM, NODE_PORT).rst()] {
+            assert!(puts_off(&mut node, (hook, packet), &packet, family) > 0, "{packet:?}");
+        }
+    }
+}
+
+#[test]
+fn s31_only_answers_keep_a_foreign_flow_of_datagrams() {
+    let shared = shared();
+    let mut node = shared.lock();
+    node.serve(&[dns()]);
+    for (hook, family) in [(Hook::Xdp, Family::Ipv4), (Hook::TcIngress, Family::Ipv6)] {
+        for frontend in [NODE_PORT, CLUSTER_IP.at(80), EXTERNAL.at(80)] {
+            let (asks, answers) = (udp(FROM, frontend), udp(frontend, FROM));
+            assert_eq!(puts_off(&mut node, (hook, asks), &asks, family), 0, "{frontend:?}");
+            let ticks = puts_off(&mut node, (Hook::TcEgress, answers), &asks, family);
+            assert!(ticks > 0, "{frontend:?}: {ticks}");
         }
     }
 }

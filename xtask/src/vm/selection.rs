@@ -2,7 +2,7 @@
 
 /// The test executables and their arguments. They test what differs between kernels: verifier, helpers, hooks, netlink. They
 /// can only use what the machine has: `waggle`, `labproc`, busybox, and the programs that `initramfs.rs` copies.
-pub(super) const TESTS: [(&str, &[&str]); 11] = [
+pub(super) const TESTS: [(&str, &[&str]); 12] = [
     ("scenarios", &["programs::load::"]),
     ("scenarios", &["programs::instructions::", "--show-output"]),
     // Without the test that enters every port of a node, which takes minutes on an emulated CPU.
@@ -22,6 +22,8 @@ pub(super) const TESTS: [(&str, &[&str]); 11] = [
     ("scenarios", &["privileges::"]),
     // Sockets are listed and destroyed.
     ("scenarios", &["sockets::termination::"]),
+    // Tracing programs, which the kernels of many hosts refuse.
+    ("scenarios", &["agent::capture::", "--ignored"]),
 ];
 
 /// A test executable and its arguments.

@@ -78,7 +78,7 @@ impl Tracer {
         for device in old.iter().filter(|device| !targets.devices.contains_key(device)) {
             self.wanted.remove(device)?;
         }
-        self.traced.retain(|program, _| targets.programs.contains_key(program));
+        // The new ones first, so that no packet between them is missed.
         for (program, stage) in &targets.programs {
             if !self.traced.contains_key(program)
                 && let Some(info) = loaded_programs().flatten().find(|info| info.id() == *program)
@@ -86,6 +86,7 @@ impl Tracer {
                 self.traced.insert(*program, self.trace(&info, *stage, folder)?);
             }
         }
+        self.traced.retain(|program, _| targets.programs.contains_key(program));
         Ok(())
     }
 

@@ -1,10 +1,10 @@
 //! Connections that another service proxy has opened continue after the agent's first start.
 
-use std::fs;
+use std::{fs, time::Duration};
 
 use harness::{
     lab::Socket,
-    scene::{Family, NODE_PORT, Outside, expect, from_outside},
+    scene::{Family, NODE_PORT, Outside, Setup, expect, from_outside, until, web_slice},
 };
 
 /// Rules of another tool that need netfilter's connection tracking: without any such rule it would stop looking at
@@ -41,15 +41,19 @@ fn translations(outside: &Outside) -> String {
     )
 }
 
+/// Removes the data plane with its pins, so that the next start is a first start.
+fn remove_waggle(outside: &mut Outside) {
+    outside.scene.waggle.kill().unwrap();
+    fs::remove_dir_all(outside.scene.waggle.pins()).unwrap();
+}
+
 #[test]
 fn s31_connections_of_another_proxy_go_on_after_the_take_over() {
     for family in Family::BOTH {
         from_outside("import", |outside| {
             let [_, node_port, external, _] = outside.frontends(family);
             let netns = &outside.scene.node.netns().clone();
-            // The data plane is removed with its pins, so the next start is a first start.
-            outside.scene.waggle.kill().unwrap();
-            fs::remove_dir_all(outside.scene.waggle.pins()).unwrap();
+            remove_waggle(outside);
             netns.load_rules(OTHERS).unwrap();
             netns.load_rules(&translations(outside)).unwrap();
             let open = |to, name: &str| -> Vec<Socket<'_>> {
@@ -78,4 +82,39 @@ fn s31_connections_of_another_proxy_go_on_after_the_take_over() {
             assert_backends_answer("without the other proxy's rules");
         });
     }
+}
+
+/// As after `kube-proxy --cleanup`, and a client that never pauses for as long as a flow lives.
+#[test]
+fn s31_datagrams_reach_a_backend_once_the_other_proxy_is_gone() {
+    let setup = Setup::new("import-udp").args(["--conntrack-udp-timeout=3s", "--conntrack-udp-timeout-stream=3s"]);
+    from_outside(setup, |outside| {
+        let frontends = Family::BOTH.map(|family| outside.frontends(family)[1..3].to_vec()).concat();
+        let netns = &outside.scene.node.netns().clone();
+        remove_waggle(outside);
+        netns.load_rules(OTHERS).unwrap();
+        netns.load_rules(&translations(outside)).unwrap();
+        let sockets: Vec<_> = frontends.iter().map(|to| outside.client.connect_udp(to).unwrap()).collect();
+        for socket in &sockets {
+            assert_ne!(socket.ask("before").unwrap().backend(), "p2");
+        }
+        for family in Family::BOTH {
+            let slice = web_slice("web", family).name(&family.name("web"));
+            outside.scene.put(&slice.pod(outside.scene.pod(2)).build());
+        }
+        let [service, _, _] = outside.web_of_both();
+        outside.scene.put(&service);
+        outside.scene.waggle.restart().unwrap();
+        for to in frontends {
+            expect(&outside.client, to, &["p2"]);
+        }
+        netns.load_rules("delete table inet elsewhere\ndelete table inet others\n").unwrap();
+        for socket in &sockets {
+            until("an answer of Waggle's backend", || {
+                // While nothing translates the datagrams, they are refused or lost.
+                let _ = socket.send("after");
+                socket.receive(Duration::from_millis(100)).is_ok_and(|message| message.backend() == "p2")
+            });
+        }
+    });
 }

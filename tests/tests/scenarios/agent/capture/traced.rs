@@ -208,8 +208,7 @@ fn it_works_without_an_agent_and_follows_the_next_one() {
         outside.scene.waggle.restart().unwrap();
         until("the new programs are traced", || {
             let new = capture.links();
-            assert!(!new.is_empty(), "the capture has ended");
-            new.is_disjoint(&old)
+            !new.is_empty() && new.is_disjoint(&old)
         });
         let is_first = |frame: &&Frame| frame.is_syn && frame.destination == backend;
         let before = capture.frames().iter().filter(is_first).count();

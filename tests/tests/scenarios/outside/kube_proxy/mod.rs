@@ -9,13 +9,13 @@ mod virtual_servers;
 
 use std::{
     fs,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     os::unix::process::CommandExt as _,
     process::{Command, Stdio},
 };
 
 use harness::{
-    lab::{Client, Node, Socket, find_program},
+    lab::{Client, Kind, Node, Socket, find_program},
     scene::{Family, NODE_PORT, Outside, Setup, expect, from_outside_by, output, until, web_node_port, web_slice},
 };
 
@@ -24,6 +24,9 @@ use self::rules::{Place, feed};
 /// How long a flow of UDP lives in nf_conntrack, seconds: to see flows end.
 const TIMEOUTS: [&str; 2] = ["nf_conntrack_udp_timeout", "nf_conntrack_udp_timeout_stream"];
 const NOTHING: &str = "nothing of kube-proxy to remove";
+/// The source ports of datagrams that kube-proxy's rules translate begin here, outside of `ip_local_port_range`: the kernel must not
+/// give one of them to a later socket, whose datagrams would belong to that flow until Waggle forgets it.
+const FIRST_PORT: u16 = 20_000;
 const KEEPER: &str = "waggle-keeps-translated";
 
 /// Runs `waggle cleanup` with arguments on the node; whether it succeeded, and what it said.
@@ -62,10 +65,18 @@ fn dialled(place: Place, frontends: [[SocketAddr; 4]; 2], clients: [&Client; 3])
 
 /// Connections of TCP and UDP, with their backends.
 fn open<'a>(dialled: &[Dialled<'a>]) -> Vec<(Socket<'a>, &'static str)> {
-    let both = |Dialled { client, to, by_kube_proxy }: &Dialled<'a>| {
-        [(client.connect_tcp(to).unwrap(), *by_kube_proxy), (client.connect_udp(to).unwrap(), *by_kube_proxy)]
+    let both = |(port, Dialled { client, to, by_kube_proxy }): (u16, &Dialled<'a>)| {
+        connect(client, *to, port).map(|socket| (socket, *by_kube_proxy))
     };
-    dialled.iter().flat_map(both).collect()
+    (FIRST_PORT..).zip(dialled).flat_map(both).collect()
+}
+
+/// Connects by TCP, and by UDP from `port`.
+fn connect(client: &Client, to: SocketAddr, port: u16) -> [Socket<'_>; 2] {
+    let (kind, any) = if to.is_ipv4() { (Kind::Udp4, IpAddr::from([0; 4])) } else { (Kind::Udp6, IpAddr::from([0; 16])) };
+    let datagrams = client.open(kind, Some(SocketAddr::new(any, port))).unwrap();
+    datagrams.connect(to).unwrap();
+    [client.connect_tcp(to).unwrap(), datagrams]
 }
 
 fn assert_backends_answer(sockets: &[(Socket<'_>, impl AsRef<str>)], when: &str) {

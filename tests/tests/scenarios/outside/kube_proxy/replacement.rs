@@ -12,7 +12,7 @@ use harness::{
 use nix::sys::signal::Signal;
 
 use super::{
-    NOTHING, assert_backends_answer, cleaned, cleanup, ends_with_the_connections,
+    FIRST_PORT, NOTHING, assert_backends_answer, cleaned, cleanup, connect, ends_with_the_connections,
     program::{KubeProxy, Mode},
     remove_waggle,
     virtual_servers::forget_datagrams,
@@ -23,7 +23,7 @@ use crate::health::METRICS;
 type Open<'a> = Vec<(Socket<'a>, String)>;
 
 fn open<'a>(client: &'a Client, frontends: &[SocketAddr]) -> Open<'a> {
-    let sockets = frontends.iter().flat_map(|to| [client.connect_tcp(to).unwrap(), client.connect_udp(to).unwrap()]);
+    let sockets = (FIRST_PORT..).zip(frontends).flat_map(|(port, to)| connect(client, *to, port));
     let with_backend = |socket: Socket<'a>| {
         let backend = socket.ask("who").unwrap_or_else(|failure| panic!("{failure:?}: {:?}", socket.names()));
         (socket, backend.backend().to_owned())
