@@ -120,11 +120,11 @@ fn s31_after_a_foreign_flow_ours_begin() {
 }
 
 /// By how many jiffies a packet puts off the end of the foreign flow that the packet `opened`.
-fn puts_off(node: &mut BenchNode, (hook, packet): (Hook, Packet), opened: &Packet, family: Family) -> i32 {
+fn puts_off(node: &mut BenchNode, (hook, packet): (Hook, &Packet), opened: &Packet, family: Family) -> i32 {
     node.state().forget();
     node.state().set_foreign(opened.tuple(family), 10);
     let ended = node.state().assured()[0].1.meta.expires;
-    assert_eq!(node.run(hook, Device::Uplink, &packet, family), (Action::Pass, packet.bytes(family)));
+    assert_eq!(node.run(hook, Device::Uplink, packet, family), (Action::Pass, packet.bytes(family)));
     let entry = node.state().assured()[0].1;
     assert_eq!(entry.meta.state(), State::Foreign);
     entry.meta.expires.wrapping_sub(ended).cast_signed()
@@ -137,7 +137,7 @@ fn s31_a_foreign_connection_lives_on_with_each_packet() {
     node.serve(&[web()]);
     for (hook, family) in [(Hook::Xdp, Family::Ipv4), (Hook::TcIngress, Family::Ipv6)] {
         for packet in [tcp(FROM, NODE_PORT).data(), tcp(FROM, NODE_PORT).rst()] {
-            assert!(puts_off(&mut node, (hook, packet), &packet, family) > 0, "{packet:?}");
+            assert!(puts_off(&mut node, (hook, &packet), &packet, family) > 0, "{packet:?}");
         }
     }
 }
@@ -150,8 +150,8 @@ fn s31_only_answers_keep_a_foreign_flow_of_datagrams() {
     for (hook, family) in [(Hook::Xdp, Family::Ipv4), (Hook::TcIngress, Family::Ipv6)] {
         for frontend in [NODE_PORT, CLUSTER_IP.at(80), EXTERNAL.at(80)] {
             let (asks, answers) = (udp(FROM, frontend), udp(frontend, FROM));
-            assert_eq!(puts_off(&mut node, (hook, asks), &asks, family), 0, "{frontend:?}");
-            let ticks = puts_off(&mut node, (Hook::TcEgress, answers), &asks, family);
+            assert_eq!(puts_off(&mut node, (hook, &asks), &asks, family), 0, "{frontend:?}");
+            let ticks = puts_off(&mut node, (Hook::TcEgress, &answers), &asks, family);
             assert!(ticks > 0, "{frontend:?}: {ticks}");
         }
     }
