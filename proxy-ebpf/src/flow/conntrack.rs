@@ -140,12 +140,7 @@ fn embryonic(meta: &EntryMeta, is_tcp: bool, headers: &Headers) -> State {
 /// which alone is assured, is only refreshed by its replies, when they leave (`foreign::note`): once kube-proxy's rules are gone, a
 /// client that goes on sending would otherwise never reach a backend again.
 #[inline(always)]
-pub fn refresh_foreign(
-    flow: &ConntrackEntry,
-    (meta, assured): (Shared<EntryMeta>, bool),
-    tuple: &Tuple,
-    now: u32,
-) {
+pub fn refresh_foreign(flow: &ConntrackEntry, (meta, assured): (Shared<EntryMeta>, bool), tuple: &Tuple, now: u32) {
     if assured && tuple.protocol == Protocol::Udp as u8 {
         return;
     }

@@ -73,7 +73,8 @@ fn open<'a>(dialled: &[Dialled<'a>]) -> Vec<(Socket<'a>, &'static str)> {
 
 /// Connects by TCP, and by UDP from `port`.
 fn connect(client: &Client, to: SocketAddr, port: u16) -> [Socket<'_>; 2] {
-    let (kind, any) = if to.is_ipv4() { (Kind::Udp4, IpAddr::from([0; 4])) } else { (Kind::Udp6, IpAddr::from([0; 16])) };
+    let (kind, any) =
+        if to.is_ipv4() { (Kind::Udp4, IpAddr::from([0; 4])) } else { (Kind::Udp6, IpAddr::from([0; 16])) };
     let datagrams = client.open(kind, Some(SocketAddr::new(any, port))).unwrap();
     datagrams.connect(to).unwrap();
     [client.connect_tcp(to).unwrap(), datagrams]
