@@ -36,7 +36,7 @@ fn serve_elsewhere(outside: &Outside, family: Family) -> (SocketAddr, SocketAddr
 }
 
 #[test]
-#[ignore = "this kernel may refuse tracing programs: run it by cargo xtask vm"]
+#[ignore = "this kernel may refuse tracing programs: cargo xtask vm runs it"]
 fn what_xdp_receives_and_sends_is_in_the_file_with_comments() {
     from_outside_by("xdp", "cap-xdp", |outside| {
         for family in Family::BOTH {
@@ -71,7 +71,7 @@ fn what_xdp_receives_and_sends_is_in_the_file_with_comments() {
 }
 
 #[test]
-#[ignore = "this kernel may refuse tracing programs: run it by cargo xtask vm"]
+#[ignore = "this kernel may refuse tracing programs: cargo xtask vm runs it"]
 fn a_refusal_names_its_reason_and_conditions_choose_packets() {
     from_outside_by("xdp", "cap-refuse", |outside| {
         let family = Family::Ipv4;
@@ -113,7 +113,7 @@ fn a_refusal_names_its_reason_and_conditions_choose_packets() {
 }
 
 #[test]
-#[ignore = "this kernel may refuse tracing programs: run it by cargo xtask vm"]
+#[ignore = "this kernel may refuse tracing programs: cargo xtask vm runs it"]
 fn packets_of_no_service_are_in_the_file_only_when_asked_for() {
     from_outside_by("xdp", "cap-all", |outside| {
         let to = SocketAddr::new(Family::Ipv4.of(&outside.scene.node), 8080);
@@ -131,7 +131,7 @@ fn packets_of_no_service_are_in_the_file_only_when_asked_for() {
 }
 
 #[test]
-#[ignore = "this kernel may refuse tracing programs: run it by cargo xtask vm"]
+#[ignore = "this kernel may refuse tracing programs: cargo xtask vm runs it"]
 fn what_tc_receives_and_sends_is_in_the_file_with_comments() {
     from_outside_by("auto", "cap-tc", |outside| {
         let family = Family::Ipv4;
@@ -176,7 +176,7 @@ fn has_any(links: &BTreeSet<u64>) -> bool {
 }
 
 #[test]
-#[ignore = "this kernel may refuse tracing programs: run it by cargo xtask vm"]
+#[ignore = "this kernel may refuse tracing programs: cargo xtask vm runs it"]
 fn nothing_is_left_behind_also_when_it_is_killed() {
     from_outside_by("xdp", "cap-end", |outside| {
         let capture = Capture::start(&outside.scene.node, &[]);
@@ -195,7 +195,7 @@ fn nothing_is_left_behind_also_when_it_is_killed() {
 }
 
 #[test]
-#[ignore = "this kernel may refuse tracing programs: run it by cargo xtask vm"]
+#[ignore = "this kernel may refuse tracing programs: cargo xtask vm runs it"]
 fn it_works_without_an_agent_and_follows_the_next_one() {
     from_outside_by("xdp", "cap-again", |outside| {
         let (frontend, backend) = serve_elsewhere(outside, Family::Ipv4);
@@ -220,7 +220,7 @@ fn it_works_without_an_agent_and_follows_the_next_one() {
 }
 
 #[test]
-#[ignore = "this kernel may refuse tracing programs: run it by cargo xtask vm"]
+#[ignore = "this kernel may refuse tracing programs: cargo xtask vm runs it"]
 fn standard_output_can_be_piped() {
     from_outside_by("xdp", "cap-pipe", |outside| {
         let (frontend, _) = serve_elsewhere(outside, Family::Ipv4);
@@ -240,7 +240,7 @@ fn standard_output_can_be_piped() {
 }
 
 #[test]
-#[ignore = "this kernel may refuse tracing programs: run it by cargo xtask vm"]
+#[ignore = "this kernel may refuse tracing programs: cargo xtask vm runs it"]
 fn an_instance_that_is_removed_ends_the_capture_with_an_error() {
     from_outside_by("xdp", "cap-gone", |outside| {
         let mut capture = Capture::start(&outside.scene.node, &[]);
