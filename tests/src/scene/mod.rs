@@ -6,6 +6,7 @@
 mod commands;
 mod expect;
 mod family;
+mod netfilter;
 mod outside;
 mod part;
 mod read;
@@ -22,6 +23,7 @@ pub use self::{
     commands::{ip, output},
     expect::{TRANSPORTS, WAIT_LIMIT, expect, expect_by, hold, until},
     family::Family,
+    netfilter::remember_datagrams,
     outside::{NODE_PORT, Outside, echo, from_outside, from_outside_by, from_outside_over_both},
     part::Part,
     read::is_about,

@@ -15,7 +15,7 @@ use clap::Args;
 
 use self::{
     kernel::{Kernel, SERIES, Series},
-    selection::{Selection, TESTS},
+    selection::Selection,
 };
 use crate::{
     cargo::{self, Profile},
@@ -39,21 +39,29 @@ pub(crate) struct Arguments {
     options: Vec<String>,
 }
 
+impl Arguments {
+    /// The tests that run on a kernel.
+    fn selections(&self, series: &Series) -> Vec<Selection> {
+        if self.test.is_empty() {
+            return Selection::usual(Some(series.name) == SERIES.last().map(|newest| newest.name));
+        }
+        self.test.iter().map(|name| Selection::new(name, &self.options)).collect()
+    }
+}
+
 /// Runs the command.
 pub(crate) fn command(arguments: &Arguments) -> Result<ExitCode> {
     setup::ensure(&[Purpose::Build, Purpose::Lab, Purpose::Vm])?;
-    let selections: Vec<_> = if arguments.test.is_empty() {
-        TESTS.iter().map(Selection::from).collect()
-    } else {
-        arguments.test.iter().map(|name| Selection::new(name, &arguments.options)).collect()
-    };
-    let programs = build(&selections)?;
     let wanted = SERIES.iter().filter(|series| ["all", series.name].contains(&arguments.kernel.as_str()));
-    let machines: Vec<_> =
-        wanted.map(|series| Machine::prepare(series, &selections, &programs)).collect::<Result<_>>()?;
+    let selected: Vec<_> = wanted.map(|series| (series, arguments.selections(series))).collect();
+    let programs = build(selected.iter().flat_map(|(_, selections)| selections))?;
+    let machines: Vec<_> = selected
+        .into_iter()
+        .map(|(series, selections)| Machine::prepare(series, selections, &programs))
+        .collect::<Result<_>>()?;
     // Each machine keeps one CPU of this host busy.
     let tallies: Vec<Result<Tally>> = thread::scope(|scope| {
-        let started: Vec<_> = machines.iter().map(|machine| scope.spawn(|| machine.run(&selections))).collect();
+        let started: Vec<_> = machines.iter().map(|machine| scope.spawn(|| machine.run())).collect();
         started.into_iter().map(|run| run.join().unwrap_or_else(|panic| resume_unwind(panic))).collect()
     });
     let mut tally = Tally::default();
@@ -64,8 +72,8 @@ pub(crate) fn command(arguments: &Arguments) -> Result<ExitCode> {
 }
 
 /// Builds the tests and the programs that they start. Returns their names in the machine and their paths.
-fn build(selections: &[Selection]) -> Result<Vec<(String, PathBuf)>> {
-    let targets: BTreeSet<_> = selections.iter().map(|selection| selection.target.as_str()).collect();
+fn build<'a>(selections: impl Iterator<Item = &'a Selection>) -> Result<Vec<(String, PathBuf)>> {
+    let targets: BTreeSet<_> = selections.map(|selection| selection.target.as_str()).collect();
     let mut programs = cargo::build_tests(targets.into_iter())?;
     programs.extend(Programs::build(Profile::Dev)?.into_paths());
     Ok(programs)
@@ -76,22 +84,23 @@ struct Machine {
     folder: PathBuf,
     kernel: Kernel,
     initramfs: PathBuf,
+    selections: Vec<Selection>,
 }
 
 impl Machine {
-    fn prepare(series: &Series, selections: &[Selection], programs: &[(String, PathBuf)]) -> Result<Self> {
+    fn prepare(series: &Series, selections: Vec<Selection>, programs: &[(String, PathBuf)]) -> Result<Self> {
         let folder = cargo::root().join("target/vm").join(series.name);
         let kernel = Kernel::prepare(series, &folder)?;
-        let initramfs = initramfs::build(&folder, &kernel, selections, programs)?;
-        Ok(Self { folder, kernel, initramfs })
+        let initramfs = initramfs::build(&folder, &kernel, &selections, programs)?;
+        Ok(Self { folder, kernel, initramfs, selections })
     }
 
     /// Boots the machine and counts the results of its tests.
-    fn run(&self, selections: &[Selection]) -> Result<Tally> {
+    fn run(&self) -> Result<Tally> {
         let start = Instant::now();
         let release = &self.kernel.release;
         println!("{release}: boots");
-        let tally = emulator::run(&self.folder, &self.kernel, &self.initramfs, selections)?;
+        let tally = emulator::run(&self.folder, &self.kernel, &self.initramfs, &self.selections)?;
         let seconds = start.elapsed().as_secs();
         println!("{release}: {} passed, {} failed in {seconds} s", tally.passed, tally.failed);
         Ok(tally)

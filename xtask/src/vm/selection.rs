@@ -2,7 +2,7 @@
 
 /// The test executables and their arguments. They test what differs between kernels: verifier, helpers, hooks, netlink. They
 /// can only use what the machine has: `waggle`, `labproc`, busybox, and the programs that `initramfs.rs` copies.
-pub(super) const TESTS: [(&str, &[&str]); 12] = [
+const TESTS: [(&str, &[&str]); 10] = [
     ("scenarios", &["programs::load::"]),
     ("scenarios", &["programs::instructions::", "--show-output"]),
     // Without the test that enters every port of a node, which takes minutes on an emulated CPU.
@@ -14,16 +14,20 @@ pub(super) const TESTS: [(&str, &[&str]); 12] = [
     // Devices that Debian's kernels support, unlike the kernels of many hosts.
     ("scenarios", &["outside::upper::", "--include-ignored"]),
     ("scenarios", &["machines::", "--ignored"]),
-    // SCTP, which Debian's kernels support.
-    ("scenarios", &["outside::associations::", "--include-ignored", "--test-threads=1"]),
-    // What kube-proxy leaves in IPVS mode, which few other kernels support.
-    ("scenarios", &["ipvs", "--test-threads=1"]),
     // Operations for which the kernel demands a capability.
     ("scenarios", &["privileges::"]),
     // Sockets are listed and destroyed.
     ("scenarios", &["sockets::termination::"]),
     // Tracing programs, which the kernels of many hosts refuse.
     ("scenarios", &["agent::capture::", "--ignored"]),
+];
+
+/// Further tests for the newest series alone. What they test does not depend on the kernel's version, but many hosts lack it.
+const NEWEST_TESTS: [(&str, &[&str]); 2] = [
+    // SCTP.
+    ("scenarios", &["outside::associations::", "--include-ignored", "--test-threads=1"]),
+    // What kube-proxy leaves in IPVS mode.
+    ("scenarios", &["ipvs", "--test-threads=1"]),
 ];
 
 /// A test executable and its arguments.
@@ -35,6 +39,12 @@ pub(super) struct Selection {
 }
 
 impl Selection {
+    /// The usual tests for a kernel series.
+    pub(super) fn usual(is_newest: bool) -> Vec<Self> {
+        let further = NEWEST_TESTS.iter().filter(|_| is_newest);
+        TESTS.iter().chain(further).map(Self::from).collect()
+    }
+
     pub(super) fn new(target: &str, arguments: &[impl ToString]) -> Self {
         Self { target: target.into(), arguments: arguments.iter().map(ToString::to_string).collect() }
     }

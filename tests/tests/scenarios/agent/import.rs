@@ -10,7 +10,7 @@ use std::{
 
 use harness::{
     lab::{Client, Node, Socket},
-    scene::{Scene, Setup, dual},
+    scene::{Scene, Setup, dual, remember_datagrams},
 };
 use proxy_common::{Address, State};
 use proxy_userspace::maps::{
@@ -82,6 +82,7 @@ fn s31_flows_that_netfilter_translated_before_are_known_and_others_are_not() {
     let outside = scene.lab.node("b").unwrap();
     let client = outside.client().unwrap();
     translate(&scene.node, pod.addresses());
+    remember_datagrams(scene.node.netns(), 3600);
 
     let mut wanted = Vec::new();
     let mut sockets = Vec::new();

@@ -4,7 +4,7 @@ use std::{fs, time::Duration};
 
 use harness::{
     lab::Socket,
-    scene::{Family, NODE_PORT, Outside, Setup, expect, from_outside, until, web_slice},
+    scene::{Family, NODE_PORT, Outside, Setup, expect, from_outside, remember_datagrams, until, web_slice},
 };
 
 /// Rules of another tool that need netfilter's connection tracking: without any such rule it would stop looking at
@@ -56,6 +56,7 @@ fn s31_connections_of_another_proxy_go_on_after_the_take_over() {
             remove_waggle(outside);
             netns.load_rules(OTHERS).unwrap();
             netns.load_rules(&translations(outside)).unwrap();
+            remember_datagrams(netns, 3600);
             let open = |to, name: &str| -> Vec<Socket<'_>> {
                 let sockets = vec![outside.client.connect_tcp(to).unwrap(), outside.client.connect_udp(to).unwrap()];
                 for socket in &sockets {
@@ -94,6 +95,7 @@ fn s31_datagrams_reach_a_backend_once_the_other_proxy_is_gone() {
         remove_waggle(outside);
         netns.load_rules(OTHERS).unwrap();
         netns.load_rules(&translations(outside)).unwrap();
+        remember_datagrams(netns, 3);
         let sockets: Vec<_> = frontends.iter().map(|to| outside.client.connect_udp(to).unwrap()).collect();
         for socket in &sockets {
             assert_ne!(socket.ask("before").unwrap().backend(), "p2");

@@ -8,7 +8,6 @@ mod rules;
 mod virtual_servers;
 
 use std::{
-    fs,
     net::{IpAddr, SocketAddr},
     os::unix::process::CommandExt as _,
     process::{Command, Stdio},
@@ -16,17 +15,20 @@ use std::{
 
 use harness::{
     lab::{Client, Kind, Node, Socket, find_program},
-    scene::{Family, NODE_PORT, Outside, Setup, expect, from_outside_by, output, until, web_node_port, web_slice},
+    scene::{
+        Family, NODE_PORT, Outside, Setup, expect, from_outside_by, output, remember_datagrams, until, web_node_port,
+        web_slice,
+    },
 };
 
 use self::rules::{Place, feed};
 
-/// How long a flow of UDP lives in nf_conntrack, seconds: to see flows end.
-const TIMEOUTS: [&str; 2] = ["nf_conntrack_udp_timeout", "nf_conntrack_udp_timeout_stream"];
 const NOTHING: &str = "nothing of kube-proxy to remove";
 /// The source ports of datagrams that kube-proxy's rules translate begin here, outside of `ip_local_port_range`: the kernel must not
 /// give one of them to a later socket, whose datagrams would belong to that flow until Waggle forgets it.
 const FIRST_PORT: u16 = 20_000;
+/// Seconds for which netfilter remembers datagrams until their flows are to end: longer than a scenario takes.
+const FOR_ALL: u32 = 3600;
 const KEEPER: &str = "waggle-keeps-translated";
 
 /// Runs `waggle cleanup` with arguments on the node; whether it succeeded, and what it said.
@@ -130,10 +132,7 @@ fn ends_with_the_connections(node: &Node, sockets: Vec<(Socket<'_>, impl AsRef<s
     let second = cleaned(node, &[]);
     let is_for_connections = |line: &str| line.contains(KEEPER) || line.contains("virtual servers");
     assert!(second.lines().all(|line| line.starts_with("kept ") && is_for_connections(line)), "{second}");
-    for file in TIMEOUTS {
-        let path = format!("/proc/sys/net/netfilter/{file}");
-        node.netns().inside(|| fs::write(&path, "1")).unwrap().unwrap();
-    }
+    remember_datagrams(node.netns(), 1);
     assert_backends_answer(&sockets, "shorter");
     drop(sockets);
     until("nothing is left", || cleaned(node, &[]) == NOTHING);
@@ -149,6 +148,7 @@ fn scenario(place: Place, outside: &mut Outside) {
     place.install_others(&netns);
     let others = place.listing(&netns);
     place.install(outside);
+    remember_datagrams(&netns, FOR_ALL);
     let both = place.listing(&netns);
     serve(outside);
     let frontends = Family::BOTH.map(|family| outside.frontends(family));
