@@ -84,6 +84,7 @@ fn arguments_reach_waggle_as_they_are() {
     for arguments in [
         &["get", "services", "-n", "default", "-o", "json"][..],
         &["get", "services", "a b", "", "it's \"quoted\"", "$HOME", "*", "\\"],
+        &["get", "services", "-l", "app in (web,shop),!canary", "--show-labels"],
         &["--version"],
         &["get", "--help"],
     ] {

@@ -76,6 +76,7 @@ impl Agent {
             }
             self.relisted |= matches!(event, Event::Listed(_));
             self.triggers.note(&event, now);
+            self.labels.note(&event);
             self.model.apply(event);
         }
         self.modelling += started.elapsed();

@@ -7,6 +7,7 @@ mod diagnostics;
 pub mod durations;
 mod growth;
 mod inputs;
+pub mod labels;
 pub mod no_local;
 mod node_name;
 mod publish;
@@ -31,9 +32,9 @@ use tracing::info;
 pub use self::inputs::Inputs;
 use crate::{
     agent::{
-        announcer::Announcer, checks::Checks, diagnostics::Diagnostics, inputs::WakeReason, no_local::NoLocals,
-        reconcile::Scope, refusals::Refusals, removed_backends::RemovedBackends, retry::Retry, status::Status,
-        triggers::Triggers,
+        announcer::Announcer, checks::Checks, diagnostics::Diagnostics, inputs::WakeReason, labels::ServiceLabels,
+        no_local::NoLocals, reconcile::Scope, refusals::Refusals, removed_backends::RemovedBackends, retry::Retry,
+        status::Status, triggers::Triggers,
     },
     apply::Dataplane,
     config::Quantity,
@@ -83,6 +84,7 @@ pub struct Agent {
     failing: Option<Instant>,
     triggers: Triggers,
     no_local: NoLocals,
+    labels: ServiceLabels,
     /// Whether a kind has been listed again since free heap memory was last returned to the kernel.
     relisted: bool,
     /// How long the model has taken for events that no plan has served yet.
@@ -99,6 +101,7 @@ impl Agent {
         status: changes::Sender<Status>,
         writer: mpsc::Sender<ApiEvent>,
     ) -> Self {
+        let labels = status.borrow().labels.clone();
         Self {
             announcer: Announcer::new(writer, model.node_name()),
             model,
@@ -124,6 +127,7 @@ impl Agent {
             failing: None,
             triggers: Triggers::default(),
             no_local: NoLocals::default(),
+            labels,
             relisted: false,
             modelling: Duration::ZERO,
         }

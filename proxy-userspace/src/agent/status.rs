@@ -10,6 +10,7 @@ use std::{
 use super::{
     checks::{BlockedPorts, HealthByPort},
     durations::Durations,
+    labels::ServiceLabels,
     no_local::NoLocal,
     refusals::Refused,
 };
@@ -77,6 +78,8 @@ pub struct Status {
     pub skipped_fields: Arc<[Diagnostic]>,
     /// Numbers of service ports with a policy of Local and no backend on this node.
     pub no_local: NoLocal,
+    /// The labels of Services. The agent writes them through a clone.
+    pub labels: ServiceLabels,
 }
 
 impl Status {
@@ -112,6 +115,7 @@ impl Status {
             skipped: BTreeMap::new(),
             skipped_fields: Arc::default(),
             no_local: NoLocal::default(),
+            labels: ServiceLabels::default(),
         }
     }
 

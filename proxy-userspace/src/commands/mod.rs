@@ -6,6 +6,7 @@ pub mod cleanup;
 pub mod cli;
 pub mod config_file;
 pub mod explain;
+mod fetch;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 pub mod get;

@@ -13,7 +13,7 @@ mod faults;
 mod frontends;
 mod guard;
 pub mod health;
-mod names;
+pub(crate) mod names;
 mod networks;
 mod node;
 mod ports;
@@ -32,6 +32,7 @@ use std::{
     sync::Arc,
 };
 
+pub(crate) use self::service::is_served;
 use self::{
     claims::Claims,
     direct::RealEndpoints,

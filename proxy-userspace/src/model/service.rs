@@ -2,7 +2,6 @@
 
 use std::{fmt::Display, net::IpAddr};
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use proxy_common::List;
 
 use super::{
@@ -111,7 +110,7 @@ pub(super) fn parse_service(
     faults: &mut Faults,
 ) -> Option<ParsedService> {
     let spec = &service.spec;
-    if !is_served(&service.metadata, spec) {
+    if !is_served(service) {
         return None;
     }
     let kind = parse_type(spec, faults);
@@ -142,7 +141,8 @@ pub(super) fn parse_service(
     })
 }
 
-fn is_served(metadata: &ObjectMeta, spec: &ServiceSpec) -> bool {
+/// Whether the agent serves a Service (S1).
+pub(crate) fn is_served(Service { metadata, spec, .. }: &Service) -> bool {
     let delegated = metadata.labels.as_ref().is_some_and(|labels| labels.contains_key(PROXY_NAME_LABEL));
     let cluster_ip = spec.cluster_ip.as_deref().unwrap_or_default().trim();
     !delegated && spec.r#type.as_deref() != Some("ExternalName") && !cluster_ip.is_empty() && cluster_ip != "None"

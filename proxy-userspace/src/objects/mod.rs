@@ -40,6 +40,7 @@ mod api_event;
 mod endpoint_slice;
 mod event;
 mod local_addresses;
+pub(crate) mod name;
 mod node;
 mod pod;
 mod service;

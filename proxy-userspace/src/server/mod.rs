@@ -1,9 +1,11 @@
-//! The agent's HTTP servers: its health (S32), its metrics and status, its page, and the health checks of Services (S22). They read the
-//! [`Status`](crate::agent::status::Status) that the agent publishes, and neither wait for the agent nor block it.
+//! The agent's HTTP servers: its health (S32), its metrics and status, the labels of Services, its page, and the health checks of
+//! Services (S22). They read the [`Status`](crate::agent::status::Status) that the agent publishes, and neither wait for the agent
+//! nor block it.
 
 pub mod checks;
 mod connections;
 mod health;
+pub mod labels;
 mod listener;
 mod metrics;
 pub mod page;

@@ -1,5 +1,5 @@
-//! The agent's own ports: health (`/healthz`, `/livez`), metrics (`/metrics`, `/status`, `/configz`, `/proxyMode`) and, if it is
-//! asked for, the page. A port that is taken, for example by a kube-proxy that still runs, is served as soon as it is free.
+//! The agent's own ports: health (`/healthz`, `/livez`), metrics (`/metrics`, `/status`, `/labels`, `/configz`, `/proxyMode`) and,
+//! if it is asked for, the page. A port that is taken, for example by a kube-proxy that still runs, is served as soon as it is free.
 
 use std::{
     io,
@@ -18,6 +18,7 @@ use tracing::{info, warn};
 
 use super::{
     health::{self, Probe},
+    labels::{self, LabelPage},
     listener::{self, HttpResponse, bind, bind_with_retries},
     metrics::{LastCount, Metrics},
     page::{Documents, PageServer},
@@ -78,6 +79,7 @@ pub fn serve(
     let counts = Arc::clone(&health);
     let count = LastCount::default();
     let of_status = StatusPage::new(&scraped, count.clone());
+    let of_labels = LabelPage::new(&scraped);
     let page = addresses.page.map(|bound| {
         warn_of_exposed(bound);
         PageServer::new(bound, &scraped, of_status.clone(), documents)
@@ -94,7 +96,7 @@ pub fn serve(
         let [health, of_metrics, of_page] = attempts;
         tokio::join!(
             serve_port(health, move |request| answer_health(request, &status, &counts)),
-            serve_port(of_metrics, move |request| answer_metrics(request, &metrics, &of_status)),
+            serve_port(of_metrics, move |request| answer_metrics(request, &metrics, &of_status, &of_labels)),
             serve_port(of_page, move |request| answer_page(request, page.as_ref())),
         );
         Ok(())
@@ -191,14 +193,20 @@ fn answer_page(request: &Request<Incoming>, page: Option<&PageServer>) -> HttpRe
     page.map_or_else(|| missing("no page"), |page| page.response(request.method(), request.uri(), request.headers()))
 }
 
-fn answer_metrics(request: &Request<Incoming>, metrics: &Metrics, page: &StatusPage) -> HttpResponse {
+fn answer_metrics(
+    request: &Request<Incoming>,
+    metrics: &Metrics,
+    status: &StatusPage,
+    labels: &LabelPage,
+) -> HttpResponse {
     match request.uri().path() {
         "/metrics" => metrics.response(request.headers()),
-        status::PATH => page.response(),
+        status::PATH => status.response(),
+        labels::PATH => labels.response(),
         "/configz" => text(StatusCode::OK, JSON, metrics.configuration()),
         // kube-proxy responds with its mode, but none of its modes fits.
         "/proxyMode" => text(StatusCode::OK, PLAIN, "ebpf"),
         "/healthz" => text(StatusCode::OK, PLAIN, "ok"),
-        _ => missing("/metrics, /status, /configz and /proxyMode"),
+        _ => missing("/metrics, /status, /labels, /configz and /proxyMode"),
     }
 }

@@ -77,7 +77,7 @@ fn every_flag_that_the_documents_name_is_there() {
 /// Parses a command line that begins with `waggle`, up to a comment, a pipe or a redirection.
 fn parse(line: &str) -> Result<Cli, clap::Error> {
     let line = [" #", " |", " >"].iter().fold(line, |line, end| line.split(end).next().unwrap_or_default());
-    Cli::read(line.split_whitespace())
+    Cli::read(shlex::split(line).unwrap_or_else(|| panic!("{line}: a quotation mark has no second one")))
 }
 
 #[test]

@@ -17,9 +17,9 @@ use self::{
 };
 use super::{
     cli::{CheckArgs, Output},
+    fetch::fetch,
     kube_proxy,
     show::print,
-    status::fetch,
 };
 use crate::{
     attach::occupants::{KnownPrograms, Occupant},
@@ -27,6 +27,7 @@ use crate::{
     devices::preview::{DevicesPreview, preview},
     logging::errors::Report,
     node::{capabilities, forwarding::Forwarding, host::cgroup_root},
+    server::status::{PATH, StatusReport},
 };
 
 /// Prints the findings. The exit code is 1 if something is missing.
@@ -51,7 +52,7 @@ fn findings(args: CheckArgs) -> anyhow::Result<Vec<Finding>> {
     let (of_devices, preview) = devices_of(&args.devices.into(), &programs)?;
     findings.extend(of_devices);
     findings.extend(proxies_of(cgroup.ok(), &programs));
-    let agent = fetch((Ipv4Addr::LOCALHOST, METRICS_PORT).into()).ok();
+    let agent = fetch::<StatusReport>((Ipv4Addr::LOCALHOST, METRICS_PORT).into(), PATH).ok();
     let instance = agent.as_ref().map(|report| report.instance.as_str());
     findings.extend(ports::findings(&args.service_node_port_range.0, instance));
     let faults = Forwarding::new(PathBuf::from("/proc/sys")).faults();

@@ -1,19 +1,20 @@
 //! The arguments of `waggle get`.
 
-use std::ffi::OsStr;
+use std::{ffi::OsStr, net::SocketAddr};
 
 use clap::{
     Args, ValueEnum,
     builder::{EnumValueParser, PossibleValue, TypedValueParser},
 };
 
-use super::InstanceArgs;
-use crate::commands::get::FieldSelector;
+use super::{InstanceArgs, status::AGENT};
+use crate::commands::get::{FieldSelector, LabelSelector};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
   waggle get services -n kube-system
   waggle get service/web -o wide
+  waggle get services -l app=web,tier!=back --show-labels
   waggle get backends 10.244.1.7 -o yaml
   waggle get flows 192.0.2.9
   waggle get flows web --field-selector state=established,backend=10.244.1.7
@@ -42,6 +43,18 @@ pub struct GetArgs {
     /// have the names that JSON has; an address matches with its port or without
     #[arg(long, value_name = "CONDITIONS")]
     pub field_selector: Option<FieldSelector>,
+    /// Show only rows whose Service has labels that fulfil these conditions: KEY=VALUE, KEY!=VALUE, KEY in (VALUE,…),
+    /// KEY notin (VALUE,…), KEY, !KEY, several separated by commas. For services, endpoints, flows and affinity. Needs the running
+    /// agent, which is asked for the labels
+    #[arg(long, short = 'l', value_name = "SELECTOR")]
+    pub selector: Option<LabelSelector>,
+    /// Show the labels of Services, in the last column or the field `labels`. For services. Needs the running agent, which is
+    /// asked for the labels
+    #[arg(long)]
+    pub show_labels: bool,
+    /// Where to ask the agent for labels: the address of `waggle run --metrics-bind-address`
+    #[arg(long, value_name = "IP:PORT", default_value_t = AGENT)]
+    pub address: SocketAddr,
     /// The instance to look at
     #[command(flatten)]
     pub instance: InstanceArgs,
@@ -69,6 +82,11 @@ pub struct NotOfKind {
 }
 
 impl GetArgs {
+    /// Whether a row's labels decide whether it is shown.
+    pub fn selects_by_labels(&self) -> bool {
+        self.selector.as_ref().is_some_and(|selector| !selector.selects_all())
+    }
+
     /// Returns the names that are asked for; none if all are.
     pub fn names(&self) -> Result<Vec<String>, NotOfKind> {
         let Some(first) = &self.what.name else { return Ok(self.names.clone()) };
@@ -110,7 +128,8 @@ pub enum What {
 }
 
 impl What {
-    fn word(self) -> String {
+    /// Returns the kind's name.
+    pub fn word(self) -> String {
         self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
     }
 }
@@ -215,5 +234,7 @@ mod tests {
         }
         assert!(parse("flows --field-selector state").is_err());
         assert!(parse("flows --output-watch-events").is_err(), "events are of a watch");
+        let message = parse("svc -l app=(").unwrap_err().to_string();
+        assert!(message.contains("\n  app=(\n      ^\n"), "{message}");
     }
 }

@@ -16,14 +16,14 @@ Examples:
   waggle status -o wide
   waggle status -o json | jq .reasons";
 
-/// Where an agent serves its status by default.
-const DEFAULT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), METRICS_PORT);
+/// Where an agent serves its metrics and status by default.
+pub(super) const AGENT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), METRICS_PORT);
 
 /// `waggle status`.
 #[derive(Args, Clone, Debug)]
 pub struct StatusArgs {
     /// Where the agent serves its metrics and status: the address of `waggle run --metrics-bind-address`
-    #[arg(long, value_name = "IP:PORT", default_value_t = DEFAULT)]
+    #[arg(long, value_name = "IP:PORT", default_value_t = AGENT)]
     pub address: SocketAddr,
     /// The instance to look at
     #[command(flatten)]

@@ -144,6 +144,10 @@ impl Row for AffinityRow {
         self.service_port.namespace == namespace
     }
 
+    fn service_port(&self) -> Option<&ServicePort> {
+        Some(&self.service_port)
+    }
+
     fn watched(&self) -> Result<String, serde_json::Error> {
         serde_json::to_string(&Self { age_seconds: 0, expires_seconds: 0, ..self.clone() })
     }

@@ -99,6 +99,6 @@ reject    unserved_port        2       A port that the Service's address does no
 reject    unknown_connection   0       A TCP packet in the middle of an unknown connection
 drop      no_route             3       The routing table refuses the destination
 ";
-        assert_eq!(table(&drops(&counters.into()), Look { is_wide: true, is_bare: false }), expected);
+        assert_eq!(table(&drops(&counters.into()), Look { is_wide: true, ..Look::default() }), expected);
     }
 }

@@ -113,4 +113,8 @@ impl Row for EndpointRow {
     fn is_in(&self, namespace: &str) -> bool {
         self.service_port.namespace == namespace
     }
+
+    fn service_port(&self) -> Option<&ServicePort> {
+        Some(&self.service_port)
+    }
 }

@@ -165,6 +165,6 @@ COUNTERS       percpu_array   -         27         -      4     8       7
 SERVICES       hash           8         1024       0%     20    28      7
 SOCKET_PEERS   sk_storage     -         -          -      4     72      7
 ";
-        assert_eq!(table(shown, Look { is_wide: true, is_bare: false }), expected);
+        assert_eq!(table(shown, Look { is_wide: true, ..Look::default() }), expected);
     }
 }

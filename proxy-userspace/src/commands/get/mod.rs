@@ -11,6 +11,8 @@ mod drops;
 mod endpoints;
 mod fields;
 mod flows;
+mod label_selector;
+mod labels;
 mod maps;
 mod members;
 mod output;
@@ -36,6 +38,8 @@ pub use self::{
     endpoints::{EndpointRow, endpoints},
     fields::{FieldSelector, NotAFieldSelector, UnknownField},
     flows::{Clock, FlowRow, Tracked, flows},
+    label_selector::{LabelSelector, NotALabelSelector},
+    labels::{KnownLabels, Labels},
     maps::{Fill, MapRow, maps},
     members::draining,
     output::{Columns, Look, Row, aligned, json, table, yaml},
@@ -125,6 +129,9 @@ fn found(instances: &[String]) -> String {
     }
 }
 
+/// The namespace of a service port that the maps have no names of.
+const UNKNOWN: &str = "?";
+
 /// A service port by its Kubernetes names.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Name {
@@ -143,7 +150,7 @@ impl Name {
                 service: port.service.name.to_string(),
                 port: port.port.name.to_string(),
             },
-            None => Self { namespace: "?".to_owned(), service: format!("id={id}"), port: String::new() },
+            None => Self { namespace: UNKNOWN.to_owned(), service: format!("id={id}"), port: String::new() },
         }
     }
 }

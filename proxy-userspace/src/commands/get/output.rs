@@ -2,7 +2,11 @@
 
 use serde::Serialize;
 
-use super::watch::WatchEvent;
+use super::{
+    labels::{Labels, cell},
+    service_port::ServicePort,
+    watch::WatchEvent,
+};
 
 /// A row of a table.
 pub trait Row: Serialize {
@@ -39,6 +43,19 @@ pub trait Row: Serialize {
         true
     }
 
+    /// Returns the service port that the row belongs to, for kinds whose rows belong to one.
+    fn service_port(&self) -> Option<&ServicePort> {
+        None
+    }
+
+    /// Takes the labels of the row's Service, for kinds that show them.
+    fn set_labels(&mut self, _labels: Labels) {}
+
+    /// Returns the labels that the row has taken.
+    fn labels(&self) -> Option<&Labels> {
+        None
+    }
+
     /// Returns what makes two rows equal for `--watch`: everything but what passes with time alone.
     fn watched(&self) -> Result<String, serde_json::Error> {
         serde_json::to_string(self)
@@ -52,6 +69,8 @@ pub struct Look {
     pub is_wide: bool,
     /// Without titles.
     pub is_bare: bool,
+    /// With the labels that rows have taken, in the last column.
+    pub with_labels: bool,
 }
 
 /// The number of spaces between columns.
@@ -103,11 +122,14 @@ impl Columns {
 
 fn titles<R: Row>(look: Look) -> Vec<String> {
     let further = if look.is_wide { R::WIDE } else { &[] };
-    R::titles().iter().chain(further).map(|title| (*title).to_owned()).collect()
+    let labels = look.with_labels.then_some("LABELS");
+    R::titles().iter().chain(further).chain(&labels).map(|title| (*title).to_owned()).collect()
 }
 
 fn cells(row: &impl Row, look: Look) -> Vec<String> {
-    if look.is_wide { [row.cells(), row.wide_cells()].concat() } else { row.cells() }
+    let further = if look.is_wide { row.wide_cells() } else { Vec::new() };
+    let labels = look.with_labels.then(|| cell(row.labels()));
+    row.cells().into_iter().chain(further).chain(labels).collect()
 }
 
 /// Formats rows as aligned columns under their titles.

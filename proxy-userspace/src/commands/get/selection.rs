@@ -1,6 +1,6 @@
-//! Which rows are asked for, by names, namespace and fields. Pure.
+//! Which rows are asked for, by names, namespace, fields and labels. Pure.
 
-use super::{fields::FieldSelector, output::Row};
+use super::{fields::FieldSelector, label_selector::LabelSelector, labels::KnownLabels, output::Row};
 
 /// What is asked for.
 #[derive(Clone, Debug, Default)]
@@ -11,6 +11,8 @@ pub struct Selection {
     pub names: Vec<String>,
     /// Only rows whose fields fulfil these conditions.
     pub fields: FieldSelector,
+    /// Only rows whose Services' labels fulfil these conditions.
+    pub labels: LabelSelector,
 }
 
 /// The rows that are asked for, and an error if a name has none.
@@ -34,12 +36,13 @@ fn place(namespace: Option<&str>) -> String {
 }
 
 impl Selection {
-    /// Returns the rows that are asked for. A name whose rows all fail the conditions on fields is no error.
-    pub fn select<R: Row>(&self, mut rows: Vec<R>) -> Result<Selected<R>, serde_json::Error> {
+    /// Returns the rows that are asked for. A name whose rows all fail the conditions on fields or labels is no error.
+    pub fn select<R: Row>(&self, mut rows: Vec<R>, known: &KnownLabels) -> Result<Selected<R>, serde_json::Error> {
         if let Some(namespace) = &self.namespace {
             rows.retain(|row| row.is_in(namespace));
         }
         let found = self.find(&mut rows);
+        rows.retain(|row| known.selects(&self.labels, row));
         let is_selected: Vec<bool> = rows.iter().map(|row| self.fields.selects(row)).collect::<Result<_, _>>()?;
         let rows = rows.into_iter().zip(is_selected).filter_map(|(row, is_selected)| is_selected.then_some(row));
         Ok((rows.collect(), found))

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use proxy_common::{Address, Frontend, FrontendKind, List, Service, SlotRange, Verdict};
 use serde::Serialize;
 
-use super::{Name, Snapshot, output::Row, service_port::ServicePort};
+use super::{Name, Snapshot, labels::Labels, output::Row, service_port::ServicePort};
 use crate::maps::encode;
 
 /// A frontend and its Service.
@@ -31,6 +31,9 @@ pub struct ServiceRow {
     pub sources: Option<SourcesCell>,
     /// Flows that got a backend through any frontend of this service port, since the port got its id.
     pub connections: u64,
+    /// The labels of the Service; `None` unless they are to be shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub labels: Option<Labels>,
 }
 
 /// One of a frontend's two lists.
@@ -89,6 +92,7 @@ fn row(snapshot: &Snapshot, frontend: &Frontend, service: &Service) -> ServiceRo
             pods: service.admits_socket(false),
         }),
         connections: snapshot.counted.get(&service.id).map_or(0, |counted| counted.connections),
+        labels: None,
     }
 }
 
@@ -169,6 +173,18 @@ impl Row for ServiceRow {
 
     fn is_in(&self, namespace: &str) -> bool {
         self.service_port.namespace == namespace
+    }
+
+    fn service_port(&self) -> Option<&ServicePort> {
+        Some(&self.service_port)
+    }
+
+    fn set_labels(&mut self, labels: Labels) {
+        self.labels = Some(labels);
+    }
+
+    fn labels(&self) -> Option<&Labels> {
+        self.labels.as_ref()
     }
 }
 

@@ -185,7 +185,7 @@ fn a_missing_instance_is_named_with_those_that_exist() {
 fn select<R: Row>(rows: Vec<R>, namespace: Option<&str>, names: &[&str]) -> (Vec<String>, Option<String>) {
     let names = names.iter().map(|name| (*name).to_owned()).collect();
     let selection = Selection { namespace: namespace.map(str::to_owned), names, ..Selection::default() };
-    let (rows, found) = selection.select(rows).unwrap();
+    let (rows, found) = selection.select(rows, &KnownLabels::default()).unwrap();
     (rows.iter().map(|row| row.cells()[1].clone()).collect(), found.err().map(|error| error.to_string()))
 }
 
@@ -271,7 +271,7 @@ default     web    http   TCP        198.51.100.1       10.1.0.2:8080   30s   1m
 
 #[test]
 fn wide_tables_show_policies_and_backends() {
-    let shown = table(&services(&snapshot())[1..2], Look { is_wide: true, is_bare: true });
+    let shown = table(&services(&snapshot())[1..2], Look { is_wide: true, is_bare: true, ..Look::default() });
     let cells: Vec<&str> = shown.split_whitespace().collect();
     assert_eq!(
         &cells[cells.len() - 4..],

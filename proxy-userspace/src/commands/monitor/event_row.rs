@@ -262,7 +262,7 @@ reset           xdp      eth0     -         -                 -
 00:00:01.500   drop       TCP        192.0.2.9:40000        10.96.0.10:80        -                 -                 \
 no_route        xdp      eth0     -         -                 -
 ";
-        assert_eq!(table(&rows, Look { is_wide: true, is_bare: false }), expected);
+        assert_eq!(table(&rows, Look { is_wide: true, ..Look::default() }), expected);
     }
 
     #[test]

@@ -65,7 +65,8 @@ impl Screen {
     }
 
     fn table(&mut self, events: &[EventRow]) -> String {
-        let look = Look { is_wide: self.output == Output::Wide, is_bare: mem::replace(&mut self.is_bare, true) };
+        let is_bare = mem::replace(&mut self.is_bare, true);
+        let look = Look { is_wide: self.output == Output::Wide, is_bare, ..Look::default() };
         self.columns.format(events, look)
     }
 

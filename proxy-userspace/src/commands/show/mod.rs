@@ -1,6 +1,7 @@
 //! Prints what is asked for on standard output. A reader that closes the pipe, as in `waggle get … | head`, ends the command
 //! without an error.
 
+mod labels;
 mod printer;
 
 use std::{
@@ -11,12 +12,12 @@ use std::{
 
 use clap::CommandFactory as _;
 
-use self::printer::Printer;
+use self::{labels::LabelSource, printer::Printer};
 use crate::{
     commands::{
         cli::{Cli, GetArgs, InstanceArgs, NotOfKind, Shell, What},
         get::{
-            Clients, Fill, InspectError, Pins, Row, Seen, Selection, Snapshot, Tracked, affinity, backends,
+            Clients, Fill, InspectError, Pins, Row, Seen, Selected, Selection, Snapshot, Tracked, affinity, backends,
             bpftool_commands, devices, drops, endpoints, flows, maps, read_consistently, read_counters, services,
         },
     },
@@ -65,9 +66,14 @@ pub fn get(args: &GetArgs) -> anyhow::Result<()> {
 fn show<R: Row + Clone>(args: &GetArgs, read: impl Fn() -> Result<Vec<R>, InspectError>) -> anyhow::Result<()> {
     let selection = selection(args)?;
     selection.fields.check::<R>()?;
+    labels::check(args)?;
     let folder = PinFolder::new(&args.instance.instance);
     let look = |tries| read_consistently(tries, || Pins::read(&folder), &read, || thread::sleep(PAUSE));
-    let (rows, found) = selection.select(look(FIRST_TRIES)?)?;
+    let mut labels = LabelSource::default();
+    // A Service's labels are known before it is in the maps.
+    let rows = look(FIRST_TRIES)?;
+    labels.ask(args)?;
+    let (rows, found) = select(args, &selection, rows, &labels)?;
     let mut printer = Printer::new(args);
     if rows.is_empty() && found.is_ok() && !args.watch && printer.is_table() {
         eprintln!("waggle: {}", selection.nothing::<R>());
@@ -80,8 +86,9 @@ fn show<R: Row + Clone>(args: &GetArgs, read: impl Fn() -> Result<Vec<R>, Inspec
     while args.watch && is_open {
         thread::sleep(PERIOD);
         let rows = look(TRIES).map_err(|error| of_watch(&args.instance.instance, error))?;
+        labels.ask_again(args);
         // Names that go while they are watched are no error.
-        let events = seen.take(selection.select(rows)?.0)?;
+        let events = seen.take(select(args, &selection, rows, &labels)?.0)?;
         if !events.is_empty() {
             is_open = print(printer.text(&events)?.as_bytes())?;
         }
@@ -89,9 +96,24 @@ fn show<R: Row + Clone>(args: &GetArgs, read: impl Fn() -> Result<Vec<R>, Inspec
     Ok(())
 }
 
+/// Returns the rows that are asked for, with their labels if those are to be shown.
+fn select<R: Row>(
+    args: &GetArgs,
+    selection: &Selection,
+    rows: Vec<R>,
+    labels: &LabelSource,
+) -> Result<Selected<R>, serde_json::Error> {
+    let (mut rows, found) = selection.select(rows, labels.known())?;
+    if args.show_labels {
+        labels.known().show_in(&mut rows);
+    }
+    Ok((rows, found))
+}
+
 fn selection(args: &GetArgs) -> Result<Selection, NotOfKind> {
     let fields = args.field_selector.clone().unwrap_or_default();
-    Ok(Selection { namespace: args.namespace.clone(), names: args.names()?, fields })
+    let labels = args.selector.clone().unwrap_or_default();
+    Ok(Selection { namespace: args.namespace.clone(), names: args.names()?, fields, labels })
 }
 
 /// The error that ends a watch whose instance is gone.

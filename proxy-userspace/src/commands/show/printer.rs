@@ -13,8 +13,8 @@ use crate::commands::{
 pub(super) struct Printer {
     output: Output,
     columns: Columns,
-    /// No titles any more.
-    is_bare: bool,
+    /// How the next table looks. Only the first has titles.
+    look: Look,
     /// Something has been printed.
     has_begun: bool,
     /// With what has happened to each row.
@@ -26,7 +26,11 @@ impl Printer {
         Self {
             output: args.output,
             columns: Columns::default(),
-            is_bare: args.no_headers,
+            look: Look {
+                is_wide: args.output == Output::Wide,
+                is_bare: args.no_headers,
+                with_labels: args.show_labels,
+            },
             has_begun: false,
             with_events: args.output_watch_events,
         }
@@ -52,7 +56,8 @@ impl Printer {
         if events.is_empty() {
             return String::new();
         }
-        let look = Look { is_wide: self.output == Output::Wide, is_bare: mem::replace(&mut self.is_bare, true) };
+        let look = self.look;
+        self.look.is_bare = true;
         if self.with_events {
             self.columns.format_events(events, look)
         } else {
@@ -82,7 +87,7 @@ mod tests {
     };
 
     fn printer(output: Output, with_events: bool) -> Printer {
-        Printer { output, columns: Columns::default(), is_bare: false, has_begun: false, with_events }
+        Printer { output, columns: Columns::default(), look: Look::default(), has_begun: false, with_events }
     }
 
     fn event(event_type: EventType, name: &'static str, is_on: bool) -> WatchEvent<Lamp> {

@@ -1,7 +1,6 @@
 //! `waggle status`: how well an instance is, on one screen. A running agent says it over HTTP; without one, the pinned maps and
 //! hooks say what is served. Changes nothing.
 
-mod fetch;
 mod pinned;
 mod text;
 
@@ -11,16 +10,16 @@ use std::{
     process::ExitCode,
 };
 
-pub use self::fetch::{FetchError, fetch};
 use self::{pinned::Pinned, text::Style};
 use super::{
     cli::{Output, StatusArgs},
+    fetch::{OtherInstance, fetch},
     get::InspectError,
     show::print,
 };
 use crate::{
     logging::{colour, errors::Report},
-    server::status::{Health, StatusReport},
+    server::status::{Health, PATH, StatusReport},
 };
 
 /// Why there is no status.
@@ -31,14 +30,6 @@ pub struct StatusError {
     /// Why no agent says it.
     agent: String,
     source: Box<InspectError>,
-}
-
-/// The agent at the address is another instance's.
-#[derive(Debug, thiserror::Error)]
-#[error("the agent at {address} is that of instance {found:?}")]
-struct OtherInstance {
-    address: std::net::SocketAddr,
-    found: String,
 }
 
 /// Prints the status. The exit code is 1 if the instance is unhealthy.
@@ -58,7 +49,7 @@ pub fn status(args: &StatusArgs) -> anyhow::Result<ExitCode> {
 
 fn report(args: &StatusArgs) -> Result<StatusReport, StatusError> {
     let instance = args.instance.instance.as_str();
-    let unknown: Box<dyn std::error::Error> = match fetch(args.address) {
+    let unknown: Box<dyn std::error::Error> = match fetch::<StatusReport>(args.address, PATH) {
         Ok(report) if report.instance == instance => return Ok(report),
         Ok(other) => Box::new(OtherInstance { address: args.address, found: other.instance }),
         Err(error) => Box::new(error),

@@ -12,6 +12,7 @@ mod explain;
 mod filters;
 mod full;
 mod get;
+mod get_labels;
 mod growth;
 mod hooks;
 mod import;

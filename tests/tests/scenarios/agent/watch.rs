@@ -4,7 +4,7 @@
 
 use std::{
     fs,
-    io::{BufRead as _, BufReader, Read as _},
+    io::{BufRead as _, BufReader, Read},
     os::unix::fs::MetadataExt as _,
     process::{Child, Stdio},
     sync::mpsc::{Receiver, channel},
@@ -13,7 +13,7 @@ use std::{
 
 use harness::{
     objects::{service, slice},
-    scene::{Origin, Scene, Setup, WAIT_LIMIT, until},
+    scene::{Family, Origin, Scene, Setup, WAIT_LIMIT, expect, until},
 };
 use serde_json::{Value, json};
 
@@ -26,18 +26,26 @@ const SERVICES: usize = 2300;
 struct Watch {
     process: Child,
     lines: Receiver<String>,
-    reader: JoinHandle<()>,
+    /// Those on standard error.
+    notes: Receiver<String>,
+    readers: [JoinHandle<()>; 2],
+}
+
+/// Reads lines in another thread.
+fn read(output: impl Read + Send + 'static) -> (Receiver<String>, JoinHandle<()>) {
+    let (sender, lines) = channel();
+    let read = move || BufReader::new(output).lines().map_while(Result::ok).for_each(|line| sender.send(line).unwrap());
+    (lines, thread::spawn(read))
 }
 
 impl Watch {
     fn start(scene: &Scene, arguments: &str) -> Self {
         let mut command = get_command(scene, &format!("{arguments} --watch"));
-        let mut process = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let output = BufReader::new(process.stdout.take().unwrap());
-        let (sender, lines) = channel();
-        let reader =
-            thread::spawn(move || output.lines().map_while(Result::ok).for_each(|line| sender.send(line).unwrap()));
-        Self { process, lines, reader }
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut process = scene.node.netns().inside(|| command.spawn()).unwrap().unwrap();
+        let (lines, reader) = read(process.stdout.take().unwrap());
+        let (notes, note_reader) = read(process.stderr.take().unwrap());
+        Self { process, lines, notes, readers: [reader, note_reader] }
     }
 
     fn line(&self) -> String {
@@ -56,19 +64,17 @@ impl Watch {
 
     /// Waits until it ends. Returns its exit code and what it says on standard error. It must have printed nothing more.
     fn end(mut self) -> (i32, String) {
-        let mut errors = String::new();
-        self.process.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
         let status = self.process.wait().unwrap();
-        self.reader.join().unwrap();
+        self.readers.into_iter().for_each(|reader| reader.join().unwrap());
         assert_eq!(self.lines.try_iter().collect::<Vec<_>>(), [] as [String; 0]);
-        (status.code().unwrap(), errors)
+        (status.code().unwrap(), self.notes.try_iter().map(|line| line + "\n").collect())
     }
 
     /// Ends it. It must have printed nothing more.
     fn kill(mut self) {
         self.process.kill().unwrap();
         self.process.wait().unwrap();
-        self.reader.join().unwrap();
+        self.readers.into_iter().for_each(|reader| reader.join().unwrap());
         assert_eq!(self.lines.try_iter().collect::<Vec<_>>(), [] as [String; 0]);
     }
 }
@@ -122,4 +128,34 @@ fn watch_goes_on_while_maps_are_replaced_and_ends_when_they_are_removed() {
     let expected =
         format!("waggle: watch instance {instance:?}: its data plane has been removed, as `waggle cleanup` does\n");
     assert_eq!((code, errors), (1, expected));
+}
+
+#[test]
+fn watch_follows_labels_and_goes_on_while_the_agent_restarts() {
+    let mut scene = Setup::new("get-labels").backends(1).start();
+    let put = |scene: &Scene, name: &str, number: u8, app: &str| {
+        let service = service(name).cluster_ip(&format!("10.96.0.{number}")).port(80, 80);
+        scene.put(&service.label("app", app).build());
+    };
+    put(&scene, "web", 10, "web");
+    put(&scene, "shop", 11, "shop");
+    expect(&scene.from_pod, Family::Ipv4.frontend(11), &["ECONNREFUSED"]);
+    let watch = Watch::start(&scene, "services -l app=web --output-watch-events --no-headers");
+    let next = |event: &str, name: &str| {
+        let line = watch.line();
+        assert!(line.starts_with(event) && line.contains(&format!(" {name} ")), "{line}");
+    };
+    next("ADDED", "web");
+    put(&scene, "shop", 11, "web");
+    next("ADDED", "shop");
+    scene.waggle.kill().unwrap();
+    let note = watch.notes.recv_timeout(WAIT_LIMIT).unwrap();
+    let expected = "waggle: labels are as they were last, until the agent answers again: no agent answers at ";
+    assert!(note.starts_with(expected), "{note}");
+    put(&scene, "web", 10, "other");
+    let _again = scene.agent(&[]);
+    next("DELETED", "web");
+    put(&scene, "shop", 11, "other");
+    next("DELETED", "shop");
+    watch.kill();
 }

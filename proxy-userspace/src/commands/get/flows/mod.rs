@@ -10,7 +10,9 @@ use proxy_common::{Address, Connection, ConntrackEntry, Flow, FlowRole, Frontend
 use serde::Serialize;
 
 pub use self::tracked::{Clock, Tracked};
-use super::{Name, Snapshot, age::age, backends::is_address, output::Row, service_port::ServicePort, services::left};
+use super::{
+    Name, Snapshot, UNKNOWN, age::age, backends::is_address, output::Row, service_port::ServicePort, services::left,
+};
 
 /// A flow.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -63,7 +65,7 @@ fn name(snapshot: &Snapshot, frontend: Frontend, id: Option<u32>) -> Name {
     let service = [frontend, node_port].iter().find_map(|frontend| snapshot.services.get(frontend));
     match service.filter(|service| id.is_none_or(|id| service.id == id)) {
         Some(service) => Name::of(service.id, &snapshot.names),
-        None => Name { namespace: "?".to_owned(), service: "?".to_owned(), port: String::new() },
+        None => Name { namespace: UNKNOWN.to_owned(), service: UNKNOWN.to_owned(), port: String::new() },
     }
 }
 
@@ -171,6 +173,10 @@ impl Row for FlowRow {
 
     fn is_in(&self, namespace: &str) -> bool {
         self.service_port.namespace == namespace
+    }
+
+    fn service_port(&self) -> Option<&ServicePort> {
+        Some(&self.service_port)
     }
 
     fn watched(&self) -> Result<String, serde_json::Error> {

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use super::{Fault, PROTOCOLS, address, check, name, one_of, port_number};
+use super::{Fault, PROTOCOLS, address, check, one_of, port_number};
 use crate::{
     desired::Family,
-    objects::{EndpointPort, EndpointSlice, Pod},
+    objects::{EndpointPort, EndpointSlice, Pod, name},
     watch::manifests::endpoints::Endpoints,
 };
 

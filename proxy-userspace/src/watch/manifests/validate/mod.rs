@@ -3,12 +3,11 @@
 
 mod address;
 mod endpoints;
-mod name;
 mod service;
 mod service_ip;
 mod service_ports;
 
-use std::fmt::Display;
+use std::{collections::BTreeMap, fmt::Display};
 
 use proxy_common::Protocol;
 
@@ -19,6 +18,7 @@ use super::{
     decode::{DecodedObject, Identity},
     tree::Tree,
 };
+use crate::objects::name;
 
 /// Why a field is invalid.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,7 +92,15 @@ fn metadata(object: &DecodedObject, Identity { namespace, name, .. }: &Identity,
         DecodedObject::ServiceCidr(object) => &object.metadata.labels,
     };
     if let Some(labels) = labels {
-        name::labels("metadata.labels", labels, faults);
+        self::labels("metadata.labels", labels, faults);
+    }
+}
+
+/// Adds a fault for each violation of the rules for labels and selectors.
+fn labels(field: &str, labels: &BTreeMap<String, String>, faults: &mut Vec<Fault>) {
+    for (key, value) in labels {
+        check(field, key, name::label_key, faults);
+        check(&format!("{field}[{key}]"), value, name::label_value, faults);
     }
 }
 

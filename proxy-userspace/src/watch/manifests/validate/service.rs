@@ -1,8 +1,8 @@
 //! Validates a Service's type and policies. `service_ports` validates ports, `service_ip` cluster addresses.
 
-use super::{Fault, address, check, name, one_of, service_ip, service_ports};
+use super::{Fault, address, check, labels, one_of, service_ip, service_ports};
 use crate::{
-    objects::{Service, ServiceSpec},
+    objects::{Service, ServiceSpec, name},
     watch::manifests::tree::Tree,
 };
 
@@ -10,7 +10,7 @@ pub(super) fn validate(service: &Service, tree: &Tree, faults: &mut Vec<Fault>) 
     let spec = &service.spec;
     one_of("spec.type", spec.r#type.as_deref(), &["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"], faults);
     if let Some(selector) = &spec.selector {
-        name::labels("spec.selector", selector, faults);
+        labels("spec.selector", selector, faults);
     }
     service_ports::validate(spec, faults);
     affinity(spec, faults);

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use proxy_common::Protocol;
 
-use super::{Fault, PROTOCOLS, check, name, one_of, port_number, service::is};
-use crate::objects::{ServicePort, ServiceSpec};
+use super::{Fault, PROTOCOLS, check, one_of, port_number, service::is};
+use crate::objects::{ServicePort, ServiceSpec, name};
 
 pub(super) fn validate(spec: &ServiceSpec, faults: &mut Vec<Fault>) {
     let ports = spec.ports.as_deref().unwrap_or_default();

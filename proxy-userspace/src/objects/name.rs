@@ -1,9 +1,5 @@
 //! The rules for names and labels (RFC 1035, RFC 1123, Kubernetes' qualified names).
 
-use std::collections::BTreeMap;
-
-use super::{Fault, check};
-
 const MAX_LABEL: usize = 63;
 const MAX_SUBDOMAIN: usize = 253;
 const MAX_PORT_NAME: usize = 15;
@@ -24,7 +20,7 @@ fn is_label(value: &str) -> bool {
 }
 
 /// The rule for names of Services. Returns its violations.
-pub fn dns1035_label(value: &str) -> Vec<String> {
+pub(crate) fn dns1035_label(value: &str) -> Vec<String> {
     let valid = is_label(value) && value.starts_with(|first: char| first.is_ascii_lowercase());
     let form = (!valid).then(|| {
         "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic \
@@ -36,7 +32,7 @@ pub fn dns1035_label(value: &str) -> Vec<String> {
 }
 
 /// The rule for namespaces and names of service ports. Returns its violations.
-pub fn dns1123_label(value: &str) -> Vec<String> {
+pub(crate) fn dns1123_label(value: &str) -> Vec<String> {
     let form = (!is_label(value)).then(|| {
         "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and \
          end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is \
@@ -47,7 +43,7 @@ pub fn dns1123_label(value: &str) -> Vec<String> {
 }
 
 /// The rule for names of most objects, and for external names. Returns its violations.
-pub fn dns1123_subdomain(value: &str) -> Vec<String> {
+pub(crate) fn dns1123_subdomain(value: &str) -> Vec<String> {
     let form = (!value.split('.').all(is_label)).then(|| {
         "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must \
          start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is \
@@ -58,7 +54,7 @@ pub fn dns1123_subdomain(value: &str) -> Vec<String> {
 }
 
 /// The rule for names of container ports, and for named target ports. Returns its violations.
-pub fn port_name(value: &str) -> Vec<String> {
+pub(crate) fn port_name(value: &str) -> Vec<String> {
     let mut faults: Vec<_> = too_long(value, MAX_PORT_NAME).into_iter().collect();
     let mut rule = |broken: bool, reason: &str| {
         if broken {
@@ -82,7 +78,8 @@ fn is_qualified_part(value: &str) -> bool {
         && bytes.last().is_some_and(u8::is_ascii_alphanumeric)
 }
 
-fn label_key(value: &str) -> Vec<String> {
+/// The rule for keys of labels. Returns its violations.
+pub(crate) fn label_key(value: &str) -> Vec<String> {
     let (prefix, name) = value.split_once('/').map_or((None, value), |(prefix, name)| (Some(prefix), name));
     let mut faults: Vec<_> =
         prefix.into_iter().flat_map(dns1123_subdomain).map(|reason| format!("prefix part {reason}")).collect();
@@ -98,7 +95,8 @@ fn label_key(value: &str) -> Vec<String> {
     faults
 }
 
-fn label_value(value: &str) -> Vec<String> {
+/// The rule for values of labels. Returns its violations.
+pub(crate) fn label_value(value: &str) -> Vec<String> {
     let form = (!value.is_empty() && !is_qualified_part(value)).then(|| {
         "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must \
          start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for \
@@ -106,12 +104,4 @@ fn label_value(value: &str) -> Vec<String> {
             .to_owned()
     });
     too_long(value, MAX_LABEL).into_iter().chain(form).collect()
-}
-
-/// Adds a fault for each violation of the rules for labels and selectors.
-pub fn labels(field: &str, labels: &BTreeMap<String, String>, faults: &mut Vec<Fault>) {
-    for (key, value) in labels {
-        check(field, key, label_key, faults);
-        check(&format!("{field}[{key}]"), value, label_value, faults);
-    }
 }

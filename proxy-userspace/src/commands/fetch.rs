@@ -1,4 +1,4 @@
-//! Asks a running agent for its status, over HTTP.
+//! Asks a running agent for one of its JSON documents, over HTTP.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -6,15 +6,14 @@ use bytes::Bytes;
 use http::{StatusCode, Uri};
 use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
-
-use crate::server::status::{PATH, StatusReport};
+use serde::de::DeserializeOwned;
 
 /// How long an agent may take. It answers within a second, unless it counts very many flows.
 const WAIT_LIMIT: Duration = Duration::from_secs(5);
 /// The largest document, in bytes.
-const LARGEST: usize = 16 << 20;
+const LARGEST: usize = 64 << 20;
 
-/// Why an agent's status is not known.
+/// Why there is no document.
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
     /// The address can't be put into a URL, or the runtime can't be started.
@@ -30,30 +29,40 @@ pub enum FetchError {
     #[error("read the response from {0}")]
     Body(SocketAddr, #[source] Box<dyn std::error::Error + Send + Sync>),
     /// Something else answers, such as kube-proxy.
-    #[error("what answers at {0} is no agent of this version of Waggle: {path} is {1}", path = PATH)]
-    Other(SocketAddr, StatusCode),
-    /// The document is not a status.
-    #[error("what answers at {0} is no agent of this version of Waggle: {path} is not understood", path = PATH)]
-    Unreadable(SocketAddr, #[source] serde_json::Error),
+    #[error("what answers at {0} is no agent of this version of Waggle: {1} is {2}")]
+    Other(SocketAddr, &'static str, StatusCode),
+    /// The document is another one.
+    #[error("what answers at {0} is no agent of this version of Waggle: {1} is not understood")]
+    Unreadable(SocketAddr, &'static str, #[source] serde_json::Error),
 }
 
-/// Returns the status of the agent that serves its metrics at `address`.
-pub fn fetch(address: SocketAddr) -> Result<StatusReport, FetchError> {
+/// The agent at the address is another instance's.
+#[derive(Debug, thiserror::Error)]
+#[error("the agent at {address} is that of instance {found:?}")]
+pub struct OtherInstance {
+    /// The address.
+    pub address: SocketAddr,
+    /// The instance that the agent serves.
+    pub found: String,
+}
+
+/// Returns the document at `path` of the agent that serves its metrics at `address`.
+pub fn fetch<T: DeserializeOwned>(address: SocketAddr, path: &'static str) -> Result<T, FetchError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| FetchError::Prepare(address, error.into()))?;
-    let document = runtime.block_on(async { tokio::time::timeout(WAIT_LIMIT, document(address)).await });
+    let document = runtime.block_on(async { tokio::time::timeout(WAIT_LIMIT, document(address, path)).await });
     let document = document.map_err(|_| FetchError::TooSlow(address))??;
-    serde_json::from_slice(&document).map_err(|error| FetchError::Unreadable(address, error))
+    serde_json::from_slice(&document).map_err(|error| FetchError::Unreadable(address, path, error))
 }
 
-async fn document(address: SocketAddr) -> Result<Bytes, FetchError> {
-    let uri = Uri::builder().scheme("http").authority(address.to_string()).path_and_query(PATH).build();
+async fn document(address: SocketAddr, path: &'static str) -> Result<Bytes, FetchError> {
+    let uri = Uri::builder().scheme("http").authority(address.to_string()).path_and_query(path).build();
     let uri = uri.map_err(|error| FetchError::Prepare(address, error.into()))?;
     let client = Client::builder(TokioExecutor::new()).build_http::<Empty<Bytes>>();
     let response = client.get(uri).await.map_err(|error| FetchError::Request(address, error))?;
     match response.status() {
         StatusCode::OK => {}
-        other => return Err(FetchError::Other(address, other)),
+        other => return Err(FetchError::Other(address, path, other)),
     }
     let body = Limited::new(response.into_body(), LARGEST).collect().await;
     Ok(body.map_err(|error| FetchError::Body(address, error))?.to_bytes())
@@ -68,7 +77,10 @@ mod tests {
     };
 
     use super::*;
-    use crate::logging::errors::Report;
+    use crate::{
+        logging::errors::Report,
+        server::status::{PATH, StatusReport},
+    };
 
     /// What `fetch` says of a server that responds like this.
     fn message(response: &'static str) -> String {
@@ -82,7 +94,7 @@ mod tests {
                 assert!(request[..length].starts_with(b"GET /status HTTP/1.1\r\n"));
                 stream.write_all(response.as_bytes()).unwrap();
             });
-            Report(&fetch(address).unwrap_err()).to_string().replace(&address.to_string(), "HERE")
+            Report(&fetch::<StatusReport>(address, PATH).unwrap_err()).to_string().replace(&address.to_string(), "HERE")
         })
     }
 
@@ -97,7 +109,7 @@ mod tests {
             let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
             listener.local_addr().unwrap()
         };
-        let refused = Report(&fetch(closed).unwrap_err()).to_string();
+        let refused = Report(&fetch::<StatusReport>(closed, PATH).unwrap_err()).to_string();
         assert!(refused.starts_with("no agent answers at ") && refused.contains("refused"), "{refused}");
     }
 }

@@ -1,0 +1,117 @@
+//! The labels of Services, which the agent knows and the maps do not: selects rows by them, and puts them into rows. Pure.
+
+use std::collections::BTreeMap;
+
+use super::{label_selector::LabelSelector, output::Row, service_port::ServicePort};
+
+/// The labels of an object.
+pub type Labels = BTreeMap<String, String>;
+
+/// The labels of the Services that an agent serves.
+#[derive(Clone, Debug, Default)]
+pub struct KnownLabels {
+    /// By `namespace/name`; Services without labels are left out.
+    services: BTreeMap<String, Labels>,
+}
+
+static NONE: Labels = Labels::new();
+
+impl KnownLabels {
+    /// Takes the labels of each Service that has some, by `namespace/name`.
+    pub fn new(services: BTreeMap<String, Labels>) -> Self {
+        Self { services }
+    }
+
+    /// Returns the labels of the Service that a row belongs to; `None` if it is known of none.
+    fn of(&self, row: &impl Row) -> Option<&Labels> {
+        let ServicePort { namespace, name, .. } = row.service_port().filter(|port| port.is_known())?;
+        Some(self.services.get(&format!("{namespace}/{name}")).unwrap_or(&NONE))
+    }
+
+    /// Whether a row's Service fulfils a selector.
+    pub fn selects(&self, selector: &LabelSelector, row: &impl Row) -> bool {
+        selector.selects_all() || self.of(row).is_some_and(|labels| selector.selects(labels))
+    }
+
+    /// Puts the labels of each row's Service into the row.
+    pub fn show_in<R: Row>(&self, rows: &mut [R]) {
+        for row in rows {
+            if let Some(labels) = self.of(row).cloned() {
+                row.set_labels(labels);
+            }
+        }
+    }
+}
+
+/// Formats labels as kubectl does in its column LABELS.
+pub fn cell(labels: Option<&Labels>) -> String {
+    match labels {
+        Some(labels) if !labels.is_empty() => {
+            labels.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(",")
+        }
+        _ => "<none>".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::{Look, Selection, endpoints, json, services, table, tests::snapshot},
+        *,
+    };
+
+    fn known() -> KnownLabels {
+        let labels = [("app", "web"), ("tier", "")].map(|(key, value)| (key.to_owned(), value.to_owned()));
+        KnownLabels::new([("default/web".to_owned(), labels.into())].into())
+    }
+
+    /// The names of the Services whose rows a selector selects.
+    fn selected<R: Row>(rows: Vec<R>, selector: &str) -> Vec<String> {
+        let selection = Selection { labels: selector.parse().unwrap(), ..Selection::default() };
+        let (rows, found) = selection.select(rows, &known()).unwrap();
+        assert_eq!(found, Ok(()));
+        rows.iter().filter_map(|row| row.service_port()).map(|port| port.name.clone()).collect()
+    }
+
+    #[test]
+    fn rows_are_selected_by_the_labels_of_their_services() {
+        assert_eq!(selected(services(&snapshot()), "app=web"), ["web", "web"]);
+        assert_eq!(selected(services(&snapshot()), "!app"), ["dns"], "which has no labels");
+        assert_eq!(selected(services(&snapshot()), ""), ["web", "web", "dns"]);
+        assert_eq!(selected(endpoints(&snapshot()), "app!=web"), ["dns"]);
+        assert!(selected(services(&snapshot()), "app=db").is_empty());
+    }
+
+    #[test]
+    fn a_row_of_an_unknown_service_is_not_selected() {
+        let mut snapshot = snapshot();
+        snapshot.names.remove(&2);
+        assert_eq!(selected(services(&snapshot), "app!=db"), ["web", "web"]);
+        assert_eq!(selected(services(&snapshot), ""), ["id=2", "web", "web"]);
+    }
+
+    #[test]
+    fn a_name_whose_rows_have_other_labels_is_no_error_but_one_without_rows_is() {
+        let select = |name: &str| {
+            let (names, labels) = (vec![name.to_owned()], "app=db".parse().unwrap());
+            let (rows, found) =
+                Selection { names, labels, ..Selection::default() }.select(services(&snapshot()), &known()).unwrap();
+            (rows.len(), found.is_ok())
+        };
+        assert_eq!((select("web"), select("shop")), ((0, true), (0, false)));
+    }
+
+    #[test]
+    fn labels_are_the_last_column_and_a_field() {
+        let mut rows = services(&snapshot()).split_off(1);
+        let without: serde_json::Value = serde_json::from_str(&json(&rows).unwrap()).unwrap();
+        assert!(without[0].get("labels").is_none(), "they are not asked for");
+        known().show_in(&mut rows);
+        let shown = table(&rows, Look { is_wide: true, with_labels: true, ..Look::default() });
+        let last: Vec<_> = shown.lines().filter_map(|line| line.split_whitespace().last()).collect();
+        assert_eq!(last, ["LABELS", "app=web,tier=", "<none>"]);
+        let shown: serde_json::Value = serde_json::from_str(&json(&rows).unwrap()).unwrap();
+        assert_eq!(shown[0]["labels"], serde_json::json!({"app": "web", "tier": ""}));
+        assert_eq!(shown[1]["labels"], serde_json::json!({}));
+    }
+}
