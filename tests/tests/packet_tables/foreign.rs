@@ -137,7 +137,7 @@ fn s31_a_foreign_connection_lives_on_with_each_packet() {
     node.serve(&[web()]);
     for (hook, family) in [(Hook::Xdp, Family::Ipv4), (Hook::TcIngress, Family::Ipv6)] {
         for packet in [tcp(FROM, NODE_PORT).data(), tcp(FROM, NODE_PORT).rst()] {
-            assert!(puts_off(&mut node, (hook, packet), &packet, family) > 0, "{packet:?}");
+            assert!(puts_off(&mut node, (hook, packet.clone()), &packet, family) > 0, "{packet:?}");
         }
     }
 }
@@ -150,7 +150,7 @@ fn s31_only_answers_keep_a_foreign_flow_of_datagrams() {
     for (hook, family) in [(Hook::Xdp, Family::Ipv4), (Hook::TcIngress, Family::Ipv6)] {
         for frontend in [NODE_PORT, CLUSTER_IP.at(80), EXTERNAL.at(80)] {
             let (asks, answers) = (udp(FROM, frontend), udp(frontend, FROM));
-            assert_eq!(puts_off(&mut node, (hook, asks), &asks, family), 0, "{frontend:?}");
+            assert_eq!(puts_off(&mut node, (hook, asks.clone()), &asks, family), 0, "{frontend:?}");
             let ticks = puts_off(&mut node, (Hook::TcEgress, answers), &asks, family);
             assert!(ticks > 0, "{frontend:?}: {ticks}");
         }
