@@ -60,7 +60,9 @@ fn the_firewall_of_the_guide_restricts_metrics_and_nothing_else() {
         until("all ports", || answering(&scene, client.netns()) == all);
     }
     let (make, remove) = commands(&format!("{}/32", reader.v4()));
-    make.iter().for_each(|line| type_on_the_node(&scene, line));
+    for line in &make {
+        type_on_the_node(&scene, line);
+    }
     let (both, none) = ([true; 2], [false; 2]);
     assert_eq!(answering(&scene, other.netns()), [both, none, none]);
     assert_eq!(answering(&scene, reader.netns()), [both, [true, false], none], "only its IPv4 address is in the rule");
