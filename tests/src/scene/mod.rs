@@ -5,6 +5,7 @@
 
 mod associations;
 mod commands;
+mod dialling;
 mod expect;
 mod family;
 mod outside;
