@@ -176,14 +176,15 @@ pub fn left_backend<P: Packet>(packet: &P, tuple: &Tuple, flow: &ConntrackEntry)
     }
 }
 
-/// Reports a flow that its packet has ended. `before` is its state before the packet. The state of a connection that is not
-/// assured has been changed by an earlier program, which continues here only if it has.
+/// Reports a flow that its packet has ended. `before` is its state before the packet: an association that was closed is reset by
+/// its last packet, which is not reported again. The state of a connection that is not assured has been changed by an earlier
+/// program, which continues here only if it has.
 #[inline(always)]
 pub fn ended<P: Packet>(packet: &P, tuple: &Tuple, flow: &ConntrackEntry, before: u8, assured: bool) {
+    let is_over = |state| state == State::Closed as u8 || state == State::Reset as u8;
     let state = flow.meta.state;
-    let is_over = state == State::Closed as u8 || state == State::Reset as u8;
-    let is_changed = state != before || !assured && tuple.protocol == Protocol::Tcp as u8;
-    if is_over && is_changed && are_wanted(EventKind::End) {
+    let is_changed = !is_over(before) || !assured && tuple.protocol == Protocol::Tcp as u8;
+    if is_over(state) && is_changed && are_wanted(EventKind::End) {
         report_flow(tuple, flow, What::new(EventKind::End, state, P::HOOK), packet.ifindex());
     }
 }
@@ -191,25 +192,13 @@ pub fn ended<P: Packet>(packet: &P, tuple: &Tuple, flow: &ConntrackEntry, before
 /// Reports a flow by one of its packets.
 #[inline(never)]
 fn report_flow(tuple: &Tuple, flow: &ConntrackEntry, what: What, device: u32) {
-    let subject = if flow.meta.flags & EntryMeta::REPLY == 0 {
-        Subject {
-            protocol: tuple.protocol,
-            service: flow.meta.service,
-            client: (&tuple.source, tuple.source_port),
-            frontend: (&tuple.destination, tuple.destination_port),
-            backend: (&flow.destination, flow.destination_port),
-            device,
-        }
+    let (sender, receiver) = ((&tuple.source, tuple.source_port), (&flow.destination, flow.destination_port));
+    let (client, frontend, backend) = if flow.meta.flags & EntryMeta::REPLY == 0 {
+        (sender, (&tuple.destination, tuple.destination_port), receiver)
     } else {
-        Subject {
-            protocol: tuple.protocol,
-            service: flow.meta.service,
-            client: (&flow.destination, flow.destination_port),
-            frontend: (&flow.source, flow.source_port),
-            backend: (&tuple.source, tuple.source_port),
-            device,
-        }
+        (receiver, (&flow.source, flow.source_port), sender)
     };
+    let subject = Subject { protocol: tuple.protocol, service: flow.meta.service, client, frontend, backend, device };
     emit(what, false, &subject, |_| {});
 }
 

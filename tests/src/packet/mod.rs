@@ -12,6 +12,7 @@
 //! assert_eq!(forwarded.bytes(Family::Ipv4)[22], 63);
 //! ```
 
+pub mod association;
 mod bytes;
 pub mod check;
 mod checksum;

@@ -3,12 +3,15 @@
 
 #![expect(clippy::missing_panics_doc, reason = "every step panics when it fails, as the page says")]
 
+mod associations;
 mod commands;
+mod dialling;
 mod expect;
 mod family;
 mod netfilter;
 mod outside;
 mod part;
+mod raw;
 mod read;
 mod runs;
 mod services;
@@ -20,12 +23,14 @@ use std::{ffi::OsString, net::SocketAddr};
 use serde_json::Value;
 
 pub use self::{
+    associations::{Association, SCTP_BACKEND_PORT, sctp_end, sctp_web, with_associations, with_sctp_servers},
     commands::{ip, output},
     expect::{TRANSPORTS, WAIT_LIMIT, expect, expect_by, hold, until},
     family::Family,
     netfilter::remember_datagrams,
     outside::{NODE_PORT, Outside, echo, from_outside, from_outside_by, from_outside_over_both},
     part::Part,
+    raw::send_raw,
     read::is_about,
     runs::{from_both, from_both_over_both, over_both},
     services::{BOUND_PORT, PORTS, SERVICE_CIDRS, cluster_ips, dual, slices, web, web_node_port, web_slice},

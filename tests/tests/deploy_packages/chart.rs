@@ -75,8 +75,9 @@ fn the_guide_names_values_and_folders_that_are_there() {
     let values = values();
     let set = guide.split("--set ").skip(1).map(|rest| rest.trim_start_matches('\'').split('=').next().unwrap());
     let named = guide.split('`').skip(1).step_by(2).map(|word| word.split('=').next().unwrap());
-    let of_monitoring = named.filter(|name| name.starts_with("monitoring."));
-    for name in set.chain(of_monitoring) {
+    let groups = ["monitoring.", "networkPolicy.", "page."];
+    let grouped = named.filter(|name| groups.iter().any(|group| name.starts_with(group)));
+    for name in set.chain(grouped) {
         assert!(values.contains(&format!("/{}", name.replace('.', "/"))), "the chart has no value {name}");
     }
     let folders = guide.split("deploy/").skip(1).map(|rest| {

@@ -4,6 +4,7 @@
 use k8s_openapi::api::{
     apps::v1::DaemonSet,
     core::v1::{ConfigMap, Service, ServiceAccount},
+    networking::v1::NetworkPolicy,
     rbac::v1::{ClusterRole, ClusterRoleBinding},
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -25,6 +26,7 @@ fn known(object: &Value) -> Result<Option<Value>, serde_json::Error> {
         ("v1", "ConfigMap") => read::<ConfigMap>(object),
         ("v1", "Service") => read::<Service>(object),
         ("v1", "ServiceAccount") => read::<ServiceAccount>(object),
+        ("networking.k8s.io/v1", "NetworkPolicy") => read::<NetworkPolicy>(object),
         ("rbac.authorization.k8s.io/v1", "ClusterRole") => read::<ClusterRole>(object),
         ("rbac.authorization.k8s.io/v1", "ClusterRoleBinding") => read::<ClusterRoleBinding>(object),
         ("monitoring.coreos.com/v1", "ServiceMonitor" | "PrometheusRule") => Ok(None),

@@ -7,6 +7,7 @@
 mod changes;
 mod chart;
 mod kinds;
+mod network_policy;
 mod render;
 mod same;
 mod values;

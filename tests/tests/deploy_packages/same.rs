@@ -8,7 +8,7 @@ use super::{
 };
 
 /// Folders of `deploy/`, and the chart's values.
-pub fn pairs() -> [(&'static str, Value); 7] {
+pub fn pairs() -> [(&'static str, Value); 8] {
     let cgroup = "/run/node-cgroup";
     [
         (".", json!({})),
@@ -18,6 +18,7 @@ pub fn pairs() -> [(&'static str, Value); 7] {
             "overlays/prometheus-operator",
             json!({ "monitoring": { "openPort": true, "rules": true, "dashboard": true, "serviceMonitor": true } }),
         ),
+        ("overlays/network-policy", json!({ "networkPolicy": { "enabled": true } })),
         ("overlays/cluster", json!({ "cgroup": cgroup })),
         ("overlays/cluster-tc", json!({ "cgroup": cgroup, "extraArgs": ["--device-mode=tc"] })),
         ("overlays/cluster-xdp", json!({ "cgroup": cgroup, "extraArgs": ["--devices=eth0", "--device-mode=xdp"] })),

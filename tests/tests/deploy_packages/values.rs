@@ -58,7 +58,8 @@ pub fn rows() -> Vec<Row> {
 
 /// A field's name with the object's kind and name.
 fn full(field: &str) -> String {
-    let has_object = ["DaemonSet/", "ConfigMap/", "ServiceMonitor/"].iter().any(|kind| field.starts_with(kind));
+    let has_object =
+        ["DaemonSet/", "ConfigMap/", "NetworkPolicy/", "ServiceMonitor/"].iter().any(|kind| field.starts_with(kind));
     if has_object { field.to_owned() } else { format!("DaemonSet/waggle/spec/template/spec/{field}") }
 }
 
@@ -87,12 +88,13 @@ fn each_value_changes_what_it_is_for() {
 #[test]
 fn an_instance_of_another_name_has_objects_and_pods_of_its_own() {
     let Some(renderer) = Renderer::find() else { return };
-    let objects = renderer.chart(&json!({ "instance": "blue" })).unwrap();
+    let objects = renderer.chart(&json!({ "instance": "blue", "networkPolicy": { "enabled": true } })).unwrap();
     let names: Vec<_> = objects.keys().map(|name| name.split_once('/').unwrap().1).collect();
-    assert_eq!(names, ["waggle-blue"; 4]);
+    assert_eq!(names, ["waggle-blue"; 5]);
     let spec = &objects["DaemonSet/waggle-blue"]["spec"];
     let own = json!({ "app.kubernetes.io/name": "waggle-blue" });
     assert_eq!((&spec["selector"]["matchLabels"], &spec["template"]["metadata"]["labels"]), (&own, &own));
+    assert_eq!(objects["NetworkPolicy/waggle-blue"]["spec"]["podSelector"]["matchLabels"], own);
     let pod = &spec["template"]["spec"];
     assert_eq!(pod["serviceAccountName"], "waggle-blue");
     assert_eq!(arguments(&objects, "waggle-blue")[5], "--instance=blue");
@@ -126,6 +128,10 @@ fn wrong_values_are_refused_and_named() {
         (json!({ "apiServer": { "port": 65536 } }), "port"),
         (json!({ "image": { "digest": "0.1.0" } }), "digest"),
         (json!({ "monitoring": { "serviceMonitor": true } }), "monitoring.openPort"),
+        (json!({ "networkPolicy": { "metricsFrom": [{ "namespaceselector": {} }] } }), "namespaceselector"),
+        (json!({ "networkPolicy": { "healthFrom": [{ "ipBlock": { "except": [] } }] } }), "cidr"),
+        (json!({ "networkPolicy": { "healthFrom": [{}] } }), "healthFrom"),
+        (json!({ "networkPolicy": { "nodePortRange": "30000" } }), "nodePortRange"),
     ];
     for (values, name) in wrong {
         let error = renderer.chart(&values).expect_err(&values.to_string());

@@ -122,6 +122,7 @@ const COMMANDS: &[(&str, &str, Runner)] = &[
     ("docs/install.md", "kubectl -n", Test(HELM)),
     ("docs/install.md", "kubectl", Test(CLUSTER)),
     ("docs/install.md", "curl http://NODE", Test(HELM)),
+    ("docs/install.md", "nft", Test("the_firewall_of_the_guide_restricts_metrics_and_nothing_else")),
     ("docs/install.md", "cargo xtask setup", Ci),
     ("docs/install.md", "cargo build", BUILD),
     ("docs/install.md", "install", Dist),

@@ -1,7 +1,11 @@
 //! SCTP associations: how they open, live and end (field case S13, S29, S40), as with nf_conntrack.
 
 use harness::{
-    packet::{ErrorKind, Packet, icmp_error, sctp},
+    packet::{
+        ErrorKind, Packet,
+        association::{BACKEND_TAG, CLIENT_TAG, answers, asks, chunk::*, init, init_ack},
+        icmp_error,
+    },
     test_run::{Row, check_rows, egress, ingress, places::*, row},
 };
 
@@ -9,42 +13,6 @@ use super::*;
 
 const FORWARDED: [Counter; 1] = [Counter::PacketForwarded];
 const TRANSLATED: [Counter; 1] = [Counter::PacketTranslated];
-
-/// The client's verification tag, and the backend's.
-const CLIENT_TAG: u32 = 0x1111_1111;
-const BACKEND_TAG: u32 = 0x2222_2222;
-
-/// Types of chunks (RFC 9260 §3.2).
-pub(super) const DATA: u8 = 0;
-const INIT: u8 = 1;
-const INIT_ACK: u8 = 2;
-const HEARTBEAT: u8 = 4;
-const ABORT: u8 = 6;
-const SHUTDOWN: u8 = 7;
-const SHUTDOWN_ACK: u8 = 8;
-pub(super) const COOKIE_ECHO: u8 = 10;
-pub(super) const COOKIE_ACK: u8 = 11;
-const SHUTDOWN_COMPLETE: u8 = 14;
-
-/// The INIT from one end to another.
-pub(super) fn init(from: End, to: End) -> Packet {
-    sctp(from, to).chunk(INIT, 0, CLIENT_TAG)
-}
-
-/// The INIT ACK from one end to another.
-pub(super) fn init_ack(from: End, to: End) -> Packet {
-    sctp(from, to).chunk(INIT_ACK, 0, BACKEND_TAG).tag(CLIENT_TAG)
-}
-
-/// Another packet of the client, from one end to another, with the backend's tag.
-pub(super) fn asks(from: End, to: End, kind: u8) -> Packet {
-    sctp(from, to).chunk(kind, 0, 77).tag(BACKEND_TAG)
-}
-
-/// Another packet of the backend, with the client's tag.
-pub(super) fn answers(from: End, to: End, kind: u8) -> Packet {
-    sctp(from, to).chunk(kind, 0, 77).tag(CLIENT_TAG)
-}
 
 /// Another packet of the client as it arrives.
 fn client(kind: u8) -> Packet {

@@ -2,12 +2,20 @@
 //! the Service.
 
 use harness::{
-    packet::{ErrorKind, icmp_error},
+    packet::{
+        ErrorKind,
+        association::{
+            answers, asks,
+            chunk::{COOKIE_ACK, COOKIE_ECHO, DATA},
+            init, init_ack,
+        },
+        icmp_error,
+    },
     test_run::{Hook, Step, check_rows, egress, from_pod, ingress, places::*, row},
 };
 
 use super::{
-    associations::{COOKIE_ACK, COOKIE_ECHO, DATA, answers, asks, associations, associations_here, init, init_ack},
+    associations::{associations, associations_here},
     *,
 };
 

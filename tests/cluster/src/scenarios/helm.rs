@@ -7,8 +7,7 @@ use serde_json::Value;
 
 use super::{
     cluster::{Cluster, outside},
-    load::Load,
-    tutorial::deployment,
+    tutorial::{exposed_to_client, exposed_under_load},
     upgrade::needs_waggle,
 };
 use crate::{certificates, command, device_mode::DeviceMode, families::Host, folders, network, proxy};
@@ -34,11 +33,7 @@ pub fn program() -> Result<OsString> {
 /// again. Clients notice none of it, since programs and maps serve on without agents.
 pub fn helm_installs_updates_and_removes_the_agents_under_load(cluster: &Cluster) -> Result<()> {
     needs_waggle(cluster)?;
-    deployment(cluster, "web", 3)?;
-    cluster.kubectl(&["expose", "deployment", "web", "--port=80", "--target-port=8080"])?;
-    cluster.client("client")?;
-    cluster.backends("client", "http://web", 3)?;
-    let load = Load::start(cluster, "client", "http://web")?;
+    let load = exposed_under_load(cluster, 3)?;
     let outcome = by_helm(cluster);
     // Even after a failure: other scenarios need the cluster's own agents.
     if outcome.is_err() {
@@ -128,10 +123,7 @@ fn helm(arguments: &[String]) -> Result<String> {
 /// `kubectl waggle` asks the agent of a node, and names the nodes if none is given.
 pub fn the_plugin_of_kubectl_asks_the_agent_of_a_node(cluster: &Cluster) -> Result<()> {
     needs_waggle(cluster)?;
-    deployment(cluster, "web", 1)?;
-    cluster.kubectl(&["expose", "deployment", "web", "--port=80", "--target-port=8080"])?;
-    cluster.client("client")?;
-    cluster.backends("client", "http://web", 1)?;
+    exposed_to_client(cluster, 1)?;
     let address = cluster.kubectl(&["get", "service", "web", "-o", "jsonpath={.spec.clusterIP}"])?;
     for number in cluster.members.numbers() {
         let node = Host::Node(number).name();

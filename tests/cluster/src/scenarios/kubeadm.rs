@@ -4,7 +4,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::{cluster::Cluster, load::Load, tutorial::deployment, upgrade::needs_waggle};
+use super::{cluster::Cluster, tutorial::exposed_under_load, upgrade::needs_waggle};
 use crate::{certificates, command, folders, kubectl, network, proxy};
 
 /// The namespace of the agents and of kube-proxy.
@@ -16,11 +16,7 @@ pub fn kubeadms_config_map_configures_the_agents(cluster: &Cluster) -> Result<()
     needs_waggle(cluster)?;
     install_kube_proxy(cluster)?;
     cluster.kubectl_outside(&[SYSTEM, "delete", "daemonset/kube-proxy", "--cascade=foreground"])?;
-    deployment(cluster, "web", 3)?;
-    cluster.kubectl(&["expose", "deployment", "web", "--port=80", "--target-port=8080"])?;
-    cluster.client("client")?;
-    cluster.backends("client", "http://web", 3)?;
-    let load = Load::start(cluster, "client", "http://web")?;
+    let load = exposed_under_load(cluster, 3)?;
     let outcome = configured(cluster);
     // Even after a failure: other scenarios need the cluster's own agents.
     cluster.kubectl_outside(&["apply", "-k", &proxy::overlay(cluster.members.device_mode)])?;

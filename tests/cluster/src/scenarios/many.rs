@@ -2,17 +2,13 @@
 
 use anyhow::{Result, ensure};
 
-use super::{cluster::Cluster, load::Load, tutorial::deployment};
+use super::{cluster::Cluster, tutorial::exposed_under_load};
 
 const COUNT: u32 = 1000;
 
 /// Thousands of Services are created, changed and deleted while connections to another one run.
 pub fn a_thousand_services_come_and_go_under_load(cluster: &Cluster) -> Result<()> {
-    deployment(cluster, "web", 2)?;
-    cluster.kubectl(&["expose", "deployment", "web", "--port=80", "--target-port=8080"])?;
-    cluster.client("client")?;
-    cluster.backends("client", "http://web", 2)?;
-    let load = Load::start(cluster, "client", "http://web")?;
+    let load = exposed_under_load(cluster, 2)?;
     for port in [80, 81] {
         cluster.apply(&services(port))?;
         let url = format!("http://many-{COUNT}:{port}");

@@ -4,13 +4,12 @@ use anyhow::{Result, ensure};
 
 use super::{
     cluster::{Cluster, eventually},
-    tutorial::deployment,
+    tutorial::exposed,
 };
 
 /// A headless Service names its pods, an ExternalName another Service; pods that start later find a Service in their environment.
 pub fn services_have_names_and_variables(cluster: &Cluster) -> Result<()> {
-    deployment(cluster, "web", 2)?;
-    cluster.kubectl(&["expose", "deployment", "web", "--port=80", "--target-port=8080"])?;
+    exposed(cluster, 2)?;
     cluster.kubectl(&["expose", "deployment", "web", "--name=pods", "--cluster-ip=None", "--port=8080"])?;
     cluster.kubectl(&["create", "service", "externalname", "alias", "--external-name=web.default.invalid"])?;
     cluster.client("client")?;

@@ -18,7 +18,7 @@ use crate::{command, kubectl};
 const TRY: [&str; 3] = ["apply", "--dry-run=server", "--validate=strict"];
 
 /// Values of the chart that add most objects and fields.
-const MOST: [&str; 7] = [
+const MOST: [&str; 11] = [
     "apiServer.host=control",
     "kubeProxyConfigMap=kube-proxy",
     "instance=another",
@@ -26,6 +26,10 @@ const MOST: [&str; 7] = [
     "monitoring.openPort=true",
     "monitoring.dashboard=true",
     "monitoring.rules=true",
+    "page.enabled=true",
+    "networkPolicy.enabled=true",
+    "networkPolicy.healthFrom[0].podSelector.matchLabels.app=balancer",
+    "networkPolicy.metricsFrom[0].ipBlock.cidr=192.0.2.0/24",
 ];
 
 /// Values that add the Prometheus Operator's objects.
@@ -42,7 +46,8 @@ const OPERATOR_MODULE: &str = "github.com/prometheus-operator/prometheus-operato
 /// The API server accepts every folder of `deploy/` and the chart, without the Prometheus Operator's objects, whose types it does
 /// not have.
 pub fn the_api_server_accepts_every_package(cluster: &Cluster) -> Result<()> {
-    for folder in ["", "overlays/kubeadm", "overlays/monitoring", "cleanup", "cleanup-kube-proxy"] {
+    let overlays = ["kubeadm", "monitoring", "network-policy"].map(|name| format!("overlays/{name}"));
+    for folder in ["", "cleanup", "cleanup-kube-proxy"].into_iter().chain(overlays.iter().map(String::as_str)) {
         accepts_folder(cluster, folder)?;
     }
     [&[][..], &MOST].into_iter().try_for_each(|values| accepts_chart(cluster, values))

@@ -6,7 +6,10 @@ use std::{
     time::Duration,
 };
 
-use super::cluster::{Cluster, IMAGE, eventually, outside};
+use super::{
+    cluster::{Cluster, IMAGE, eventually, outside},
+    load::Load,
+};
 
 /// Makes a Deployment of servers, and waits until it is ready.
 pub fn deployment(cluster: &Cluster, name: &str, replicas: usize) -> Result<()> {
@@ -31,12 +34,28 @@ pub fn node_port(cluster: &Cluster, name: &str) -> Result<String> {
     cluster.kubectl(&["get", "service", name, "-o", "jsonpath={.spec.ports[0].nodePort}"])
 }
 
+/// `kubectl expose`: makes the Deployment `web` and its Service.
+pub fn exposed(cluster: &Cluster, replicas: usize) -> Result<()> {
+    deployment(cluster, "web", replicas)?;
+    cluster.kubectl(&["expose", "deployment", "web", "--port=80", "--target-port=8080"]).map(drop)
+}
+
+/// Makes what [`exposed`] makes, and the pod `client`, which then reaches every pod of `web` by the Service's name.
+pub fn exposed_to_client(cluster: &Cluster, replicas: usize) -> Result<()> {
+    exposed(cluster, replicas)?;
+    cluster.client("client")?;
+    cluster.backends("client", "http://web", replicas)
+}
+
+/// Makes what [`exposed_to_client`] makes, and starts requests from `client` to `web`.
+pub fn exposed_under_load(cluster: &Cluster, replicas: usize) -> Result<Load> {
+    exposed_to_client(cluster, replicas)?;
+    Load::start(cluster, "client", "http://web")
+}
+
 /// `kubectl expose`: a ClusterIP, by name and by address.
 pub fn a_deployment_is_exposed(cluster: &Cluster) -> Result<()> {
-    deployment(cluster, "web", 3)?;
-    cluster.kubectl(&["expose", "deployment", "web", "--port=80", "--target-port=8080"])?;
-    cluster.client("client")?;
-    cluster.backends("client", "http://web", 3)?;
+    exposed_to_client(cluster, 3)?;
     let address = cluster.kubectl(&["get", "service", "web", "-o", "jsonpath={.spec.clusterIP}"])?;
     let address = if address.contains(':') { format!("[{address}]") } else { address };
     cluster.backends("client", &format!("http://{address}"), 3)
@@ -56,8 +75,7 @@ pub fn a_node_port_service_is_created(cluster: &Cluster) -> Result<()> {
 
 /// `kubectl port-forward svc/…`.
 pub fn a_service_is_forwarded_to_a_local_port(cluster: &Cluster) -> Result<()> {
-    deployment(cluster, "web", 1)?;
-    cluster.kubectl(&["expose", "deployment", "web", "--port=80", "--target-port=8080"])?;
+    exposed(cluster, 1)?;
     let mut forward = cluster.start_kubectl(&["port-forward", "service/web", ":80"])?;
     let outcome = forwarded(&mut forward);
     let _ = forward.kill();

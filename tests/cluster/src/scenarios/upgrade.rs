@@ -2,7 +2,7 @@
 
 use anyhow::{Result, ensure};
 
-use super::{cluster::Cluster, load::Load, tutorial::deployment};
+use super::{cluster::Cluster, tutorial::exposed_under_load};
 use crate::proxy::Proxy;
 
 /// Fails if another proxy serves Services.
@@ -14,11 +14,7 @@ pub fn needs_waggle(cluster: &Cluster) -> Result<()> {
 /// A rolling update of the DaemonSet: the data plane continues to serve.
 pub fn the_agents_are_updated_under_load(cluster: &Cluster) -> Result<()> {
     needs_waggle(cluster)?;
-    deployment(cluster, "web", 3)?;
-    cluster.kubectl(&["expose", "deployment", "web", "--port=80", "--target-port=8080"])?;
-    cluster.client("client")?;
-    cluster.backends("client", "http://web", 3)?;
-    let load = Load::start(cluster, "client", "http://web")?;
+    let load = exposed_under_load(cluster, 3)?;
     for _ in 0..2 {
         cluster.kubectl_outside(&["--namespace=kube-system", "rollout", "restart", "daemonset/waggle"])?;
         cluster.daemons_run("waggle")?;

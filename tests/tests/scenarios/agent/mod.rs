@@ -2,6 +2,7 @@
 
 mod addresses;
 mod api_events;
+mod associations;
 mod bad_manifests;
 mod bad_objects;
 mod capture;
@@ -21,6 +22,7 @@ mod life;
 mod lists;
 mod live;
 mod objects;
+mod open_connections;
 mod pages;
 mod quiet;
 mod scale;

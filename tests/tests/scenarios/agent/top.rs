@@ -8,15 +8,12 @@ use std::{
     num::NonZeroU16,
     os::fd::{AsFd as _, OwnedFd},
     process::{Child, Command, Stdio},
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex},
     thread::{self, JoinHandle},
 };
 
 use harness::{
-    lab::{Client, eventually, find_program},
+    lab::{eventually, find_program},
     objects::service,
     scene::{Family, PORTS, Scene, Setup, WAIT_LIMIT, expect, until, web, web_slice},
 };
@@ -40,30 +37,6 @@ fn serve(scene: &Scene) {
     expect(&scene.from_pod, Family::Ipv4.frontend(11), &["ECONNREFUSED"]);
 }
 
-/// Sets a flag when it is dropped, also by a panic.
-struct SetOnDrop<'a>(&'a AtomicBool);
-
-impl Drop for SetOnDrop<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
-
-/// Runs `during` while the client opens TCP connections to `web` and to `shop`, which refuses them, one after the other.
-fn while_dialling(client: &Client, during: impl FnOnce()) {
-    let is_over = AtomicBool::new(false);
-    thread::scope(|scope| {
-        scope.spawn(|| {
-            while !is_over.load(Ordering::Relaxed) {
-                client.tcp(Family::Ipv4.frontend(10)).unwrap();
-                client.tcp(Family::Ipv4.frontend(11)).unwrap_err();
-            }
-        });
-        let _over = SetOnDrop(&is_over);
-        during();
-    });
-}
-
 /// The cell of a column in the only line of the table that begins with these words.
 fn cell(frame: &str, title: &str, words: &[&str]) -> String {
     let titles: Vec<&str> = frame.lines().find(|line| line.contains(title)).unwrap().split_whitespace().collect();
@@ -81,7 +54,7 @@ fn top_once_prints_the_rates_of_what_is_dialled_with_and_without_the_agent() {
     for is_running in [true, false] {
         // Neither is standard output a terminal here, so `--once` is the same as no flag.
         for flag in ["--once", "--interval=2"] {
-            while_dialling(&scene.from_pod, || {
+            scene.while_dialling(|| {
                 until("the Service that is dialled has a rate, and so have refusals", || {
                     let (success, frame) = scene.cli(&["top", flag]);
                     assert!(success && !frame.contains('\x1b'), "{frame}");
@@ -199,7 +172,7 @@ fn top_on_a_terminal_shows_services_backends_and_refusals_and_restores_it() {
     let mut session = Session::start(&scene, &[]);
     session.wait_for(&["Services by connections/s", "default/web:tcp", "default/shop", "q quit"]);
     assert!(!session.is_cooked(), "keys are read one by one");
-    while_dialling(&scene.from_pod, || {
+    scene.while_dialling(|| {
         until("the first Service is the one that is dialled", || {
             let contents = session.contents();
             let first = contents.lines().skip_while(|line| !line.starts_with("SERVICE")).nth(1).unwrap_or_default();

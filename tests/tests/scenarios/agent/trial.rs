@@ -29,14 +29,14 @@ fn layers(outside: &Outside) -> &'static [&'static str] {
 }
 
 /// What the programs did, as outcome and reason. They must have run.
-fn did(explanation: &Value) -> [&str; 2] {
+pub(super) fn did(explanation: &Value) -> [&str; 2] {
     let part = &explanation["programs"];
     assert_eq!((&part["notRun"], &part["disagreements"]), (&Value::Null, &json!([])), "{explanation:#}");
     ["outcome", "reason"].map(|field| part[field].as_str().unwrap_or_default())
 }
 
 /// The packet after translation, as source and destination.
-fn translated(explanation: &Value) -> [SocketAddr; 2] {
+pub(super) fn translated(explanation: &Value) -> [SocketAddr; 2] {
     let part = &explanation["programs"]["translated"];
     ["source", "destination"]
         .map(|field| part[field].as_str().unwrap_or_else(|| panic!("{explanation:#}")).parse().unwrap())

@@ -1,10 +1,10 @@
 //! Events of packets from outside, by TC and by native XDP.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{collections::BTreeSet, net::SocketAddr, time::Duration};
 
 use harness::{
     lab::{Dial, Kind, Transport},
-    scene::{Family, Outside, PORTS, expect, expect_by, from_outside, from_outside_over_both, over_both, until},
+    scene::{Family, Outside, PORTS, Setup, expect, expect_by, from_outside, from_outside_over_both, over_both, until},
 };
 use serde_json::{Value, json};
 
@@ -116,6 +116,30 @@ fn s29_datagrams_leave_a_backend_that_goes() {
         assert_eq!(events.iter().map(summary).collect::<Vec<_>>(), ["reselect web UDP -", "new web UDP -"]);
         assert_eq!((backend(&events[0]), backend(&events[1])), (backend(&first), far(outside, family).as_str()));
         assert_eq!([&events[0]["client"], &events[1]["client"]], [&first["client"]; 2]);
+    });
+}
+
+#[test]
+fn refusals_beyond_the_rate_are_drops() {
+    from_outside(Setup::new("mon-limit").args(["--reject-rate", "1"]), |outside| {
+        over_both(|family| {
+            outside.serve(family, &outside.web(family), &[]);
+            let to = outside.node_port(family);
+            let kind = if family == Family::Ipv4 { Kind::Udp4 } else { Kind::Udp6 };
+            let datagrams = outside.client.open(kind, None).unwrap();
+            let monitor = Monitor::start(&outside.scene, &format!("{} --type reject,drop", of_client(outside, family)));
+            let mut seen = BTreeSet::new();
+            until("a refusal beyond one a second", || {
+                datagrams.send_to(to, "who").unwrap();
+                let events = monitor.lines.try_iter().map(|line| serde_json::from_str::<Value>(&line).unwrap());
+                seen.extend(events.map(|event| format!("{} of {}", summary(&event), event["frontend"])));
+                seen.len() > 1
+            });
+            monitor.stop();
+            let expected = ["drop web UDP reject_limited", "reject web UDP no_backend"];
+            assert_eq!(seen, expected.map(|event| format!("{event} of \"{to}\"")).into());
+            outside.scene.delete("Service", "web");
+        });
     });
 }
 

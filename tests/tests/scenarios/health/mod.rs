@@ -4,6 +4,7 @@
 mod addresses;
 mod changes;
 mod crowd;
+mod firewall;
 mod flood;
 mod metrics;
 mod ports;

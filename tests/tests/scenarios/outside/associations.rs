@@ -13,56 +13,26 @@ use std::{
 };
 
 use harness::{
-    lab::{Dial, Pod, Server, Transport},
-    objects::{ServiceBuilder, service, slice},
-    scene::{Family, NODE_PORT, Outside, Scene, Setup, expect_by, from_outside_by, over_both, until, web, web_slice},
+    lab::{Dial, Transport},
+    scene::{Family, Scene, Setup, expect_by, sctp_end, sctp_web, until, web, web_slice, with_sctp_servers},
 };
-
-/// The port where backends listen. It differs from the Service's, so ports are rewritten.
-const BACKEND_PORT: u16 = 9999;
-
-/// A Service with an SCTP port 80, which is also a node port.
-fn associations(family: Family) -> ServiceBuilder {
-    let built = service("web").kind("NodePort").cluster_ip(&family.cluster_ip(1).to_string());
-    built.named_port("sctp", "SCTP", 80, BACKEND_PORT).node_port(NODE_PORT)
-}
-
-/// Puts the Service, with these backends.
-fn serve(outside: &Outside, family: Family, backends: &[&Pod]) {
-    let kind = format!("IPv{}", family.number());
-    let slice = slice("web").address_type(&kind).named_port("sctp", "SCTP", BACKEND_PORT);
-    outside.scene.put(&backends.iter().fold(slice, |slice, pod| slice.pod(pod)).build());
-    outside.scene.put(&associations(family).build());
-}
-
-/// Runs `scenario` over both families, with a pod on this node and one on the other that serve SCTP.
-fn with_backends(name: &str, scenario: impl Fn(&Outside, Family)) {
-    from_outside_by("auto", name, |outside| {
-        let pods = [outside.scene.pod(1), &outside.remote];
-        let _servers: Vec<Server> = pods.map(|pod| pod.serve_sctp(BACKEND_PORT).unwrap()).into();
-        over_both(|family| {
-            scenario(outside, family);
-            outside.scene.delete("Service", "web");
-        });
-    });
-}
 
 #[test]
 #[ignore = "this kernel may have no SCTP: cargo xtask vm runs it"]
 fn w13_clients_reach_services_by_sctp() {
-    with_backends("sctp", |outside, family| {
+    with_sctp_servers("sctp", |outside, family| {
         let (client, to) = (&outside.scene.from_pod, family.frontend(1));
         let (near, far) = (outside.scene.pod(1), &outside.remote);
         // Packets that belong to no Service are not changed.
         for pod in [near, far] {
-            expect_by(client, Transport::Sctp, SocketAddr::new(family.of(pod), BACKEND_PORT), &[pod.name()]);
+            expect_by(client, Transport::Sctp, sctp_end(family, pod), &[pod.name()]);
         }
-        serve(outside, family, &[near, far]);
+        outside.serve_sctp(family, &[near, far]);
         for to in [to, outside.node_port(family)] {
             expect_by(client, Transport::Sctp, to, &["p1", "far"]);
             expect_by(&outside.client, Transport::Sctp, to, &["p1", "far"]);
         }
-        serve(outside, family, &[near]);
+        outside.serve_sctp(family, &[near]);
         expect_by(client, Transport::Sctp, to, &["p1"]);
         let reply = client.dial(&Dial::new(Transport::Sctp, to)).unwrap();
         assert_eq!(reply.seen_client().unwrap().ip(), family.of(&outside.scene.client), "S26");
@@ -75,7 +45,7 @@ fn w13_clients_reach_services_by_sctp() {
 #[test]
 #[ignore = "this kernel may have no SCTP: cargo xtask vm runs it"]
 fn w13_the_nodes_own_sockets_reach_services_by_sctp() {
-    with_backends("sctp-node", |outside, family| {
+    with_sctp_servers("sctp-node", |outside, family| {
         let (client, to) = (&outside.scene.from_node, family.frontend(1));
         let (near, far) = (outside.scene.pod(1), &outside.remote);
         let node = outside.scene.node.netns();
@@ -83,7 +53,7 @@ fn w13_the_nodes_own_sockets_reach_services_by_sctp() {
             node.inside(|| fs::write(format!("/proc/sys/net/ipv4/conf/{way}/rp_filter"), "1")).unwrap().unwrap();
         }
         for backends in [&[near, far][..], &[far], &[near]] {
-            serve(outside, family, backends);
+            outside.serve_sctp(family, backends);
             let names: Vec<_> = backends.iter().map(|pod| pod.name()).collect();
             expect_by(client, Transport::Sctp, to, &names);
         }
@@ -92,11 +62,11 @@ fn w13_the_nodes_own_sockets_reach_services_by_sctp() {
             if family == Family::Ipv4 { outside.scene.node.v4().into() } else { IpAddr::from(outside.scene.node.v6()) };
         assert_eq!(reply.seen_client().unwrap().ip(), node_address, "S26");
         // The socket notes the error and keeps waiting (`sk_err_soft`), as with kube-proxy.
-        serve(outside, family, &[]);
+        outside.serve_sctp(family, &[]);
         let dial = Dial::new(Transport::Sctp, to).timeout(Duration::from_secs(1));
         until("a refusal", || client.dial(&dial).is_err());
         // Programs for the node's own SCTP add none to pods' devices.
-        serve(outside, family, &[near, far]);
+        outside.serve_sctp(family, &[near, far]);
         expect_by(&outside.scene.from_pod, Transport::Sctp, to, &["p1", "far"]);
     });
 }
@@ -105,7 +75,7 @@ fn w13_the_nodes_own_sockets_reach_services_by_sctp() {
 #[test]
 #[ignore = "this kernel may have no SCTP: cargo xtask vm runs it"]
 fn w13_a_pod_on_a_bridge_reaches_cluster_ips_by_sctp() {
-    with_backends("sctp-bridge", |outside, family| {
+    with_sctp_servers("sctp-bridge", |outside, family| {
         if family == Family::Ipv6 {
             return;
         }
@@ -129,7 +99,7 @@ fn w13_a_pod_on_a_bridge_reaches_cluster_ips_by_sctp() {
             pod.netns().batch(&inside).unwrap();
         }
         node.netns().batch(&commands).unwrap();
-        serve(outside, family, &[near, &outside.remote]);
+        outside.serve_sctp(family, &[near, &outside.remote]);
         expect_by(&outside.scene.from_pod, Transport::Sctp, family.frontend(1), &["p1", "far"]);
     });
 }
@@ -150,7 +120,7 @@ fn w13_pods_have_programs_only_where_there_are_sctp_services() {
     scene.put(&web("plain", [family.cluster_ip(2)]).build());
     scene.expect(SocketAddr::new(family.cluster_ip(2), 80), &["p1"]);
     assert_eq!(served(&scene), only_uplink, "not for TCP and UDP");
-    scene.put(&associations(family).build());
+    scene.put(&sctp_web(family).build());
     let all: BTreeSet<String> = ["eth0", "pod-client", "pod-p1"].map(str::to_owned).into();
     until("programs for pods", || served(&scene) == all);
     // A pod that is added later has the programs, too, and other protocols still pass.

@@ -43,8 +43,8 @@ fn translations(outside: &Outside) -> String {
 
 /// Removes the data plane with its pins, so that the next start is a first start.
 fn remove_waggle(outside: &mut Outside) {
-    outside.scene.waggle.kill().unwrap();
-    fs::remove_dir_all(outside.scene.waggle.pins()).unwrap();
+    outside.scene.waggle.kill().expect("kill the agent");
+    fs::remove_dir_all(outside.scene.waggle.pins()).expect("remove the pins");
 }
 
 #[test]

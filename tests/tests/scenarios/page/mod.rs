@@ -7,17 +7,12 @@ mod browser;
 mod requests;
 mod views;
 
+use self::browser::Browser;
 use harness::{
-    lab::{Client, eventually},
+    lab::eventually,
     objects::service,
     scene::{Family, Scene, Setup, WAIT_LIMIT, expect, web_node_port, web_slice},
 };
-use std::{
-    sync::atomic::{AtomicBool, Ordering},
-    thread,
-};
-
-use self::browser::Browser;
 
 const PAGE: &str = "http://localhost:10247/";
 /// The window of a desktop, and of a phone.
@@ -33,30 +28,6 @@ fn scene(name: &str) -> Scene {
     expect(&scene.from_pod, Family::Ipv4.frontend(10), &["p1", "p2"]);
     expect(&scene.from_pod, Family::Ipv4.frontend(11), &["ECONNREFUSED"]);
     scene
-}
-
-/// Sets a flag when it is dropped, also by a panic.
-struct SetOnDrop<'a>(&'a AtomicBool);
-
-impl Drop for SetOnDrop<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
-
-/// Runs `during` while the client opens TCP connections to `web` and to `cart`, which refuses them, one after the other.
-fn while_dialling(client: &Client, during: impl FnOnce()) {
-    let is_over = AtomicBool::new(false);
-    thread::scope(|scope| {
-        scope.spawn(|| {
-            while !is_over.load(Ordering::Relaxed) {
-                client.tcp(Family::Ipv4.frontend(10)).unwrap();
-                client.tcp(Family::Ipv4.frontend(11)).unwrap_err();
-            }
-        });
-        let _over = SetOnDrop(&is_over);
-        during();
-    });
 }
 
 /// Checks that the page has asked for nothing elsewhere, and that the browser had nothing to complain about.

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::{
     DESKTOP, PAGE, PHONE, access,
     browser::{Browser, Key, is_there},
-    check_quiet, scene, until_texts, while_dialling,
+    check_quiet, scene, until_texts,
 };
 
 /// Names of the Services in the table.
@@ -36,7 +36,7 @@ fn the_page_shows_services_and_where_their_connections_go() {
     browser.until("document.querySelectorAll('#service-rows tr').length === 3");
     browser.until("document.querySelector('#health').innerText.includes('healthy')");
     assert_eq!(browser.text("#node-name"), scene.node.name());
-    while_dialling(&scene.from_pod, || {
+    scene.while_dialling(|| {
         until("the Service that is dialled has a rate", || {
             cell(&browser, "default/web:tcp", 3).trim_end_matches('k').parse::<f64>().is_ok_and(|rate| rate > 0.0)
         });

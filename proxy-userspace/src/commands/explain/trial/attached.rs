@@ -1,6 +1,9 @@
 //! The programs that see a device's incoming packets, as the kernel has them: their tags, and their load-time constants.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    iter,
+};
 
 use aya::{
     maps::{MapData, MapError, MapInfo},
@@ -115,23 +118,29 @@ impl Reader<'_> {
             if Variant::of(program) == Variant::Bare {
                 return Err(NotRun::Bare(self.device.device.clone()));
             }
-            constants = self.constants(program)?;
-            layers.push(AttachedLayer { layer, first: first(layer, program)?, stages: self.stages(layer)? });
+            let stages = self.stages(layer)?;
+            // The program for SCTP alone needs no constants. The stage that it continues in has them.
+            for program in iter::once(program).chain(stages.iter().map(|(.., program)| *program)) {
+                constants = constants.or(self.constants(program)?);
+            }
+            let tagged = stages.into_iter().map(|(stage, name, program)| (stage, Tagged { name, tag: program.tag() }));
+            layers.push(AttachedLayer { layer, first: first(layer, program)?, stages: tagged.collect() });
         }
         layers.sort_by_key(|layer| layer.layer);
         let constants = constants.ok_or_else(gone)?;
         Ok(AttachedPrograms { layers, constants })
     }
 
-    /// Returns the stages of a layer that a first packet may reach, as far as they are in the program array.
-    fn stages(&self, layer: Layer) -> Result<Vec<(Stage, Tagged)>, NotRun> {
+    /// Returns the stages of a layer that a first packet may reach, as far as they are in the program array, with their names in
+    /// the eBPF object.
+    fn stages(&self, layer: Layer) -> Result<Vec<(Stage, &'static str, &ProgramInfo)>, NotRun> {
         let array = open_data_read_only(self.folder, layer.stages()).map_err(NotRun::Maps)?;
         let mut stages = Vec::new();
         for (name, stage) in stages_of(layer.group()).filter(|(_, stage)| is_reached(*stage)) {
             let id = bpf::read_element(&array, &(stage as u32).to_ne_bytes()).map_err(NotRun::Read)?;
             let id = id.and_then(|bytes| Some(u32::from_ne_bytes(bytes.try_into().ok()?)));
             if let Some(program) = id.and_then(|id| self.loaded.get(&id)) {
-                stages.push((stage, Tagged { name, tag: program.tag() }));
+                stages.push((stage, name, program));
             }
         }
         Ok(stages)

@@ -9,9 +9,8 @@ use std::{
 use harness::{
     lab::{Client, Kind, Mode, Netns, Server, Socket as Held},
     packet::tcp,
-    scene::{Family, NODE_PORT, Outside, expect, from_outside_over_both, until, web_slice},
+    scene::{Family, NODE_PORT, Outside, expect, from_outside_over_both, send_raw, until, web_slice},
 };
-use socket2::{Domain, Protocol, Socket, Type};
 
 /// The server has a port for each connection, so that none has to wait until another has ended.
 const SERVER_PORTS: [u16; 6] = [9100, 9101, 9102, 9103, 9104, 9105];
@@ -130,19 +129,6 @@ fn w03_masqueraded_pods_are_answered_at_service_ports() {
     });
 }
 
-/// Sends a SYN that no socket of `netns` has asked for, like a forged one or a late duplicate.
-fn forge_syn(netns: &Netns, from: SocketAddr, to: SocketAddr) {
-    const ETHERNET: usize = 14;
-    let family = if to.is_ipv4() { Family::Ipv4 } else { Family::Ipv6 };
-    let frame = tcp(from, to).syn().bytes(family);
-    let send = || {
-        let socket = Socket::new(Domain::for_address(to), Type::RAW, Some(Protocol::from(libc::IPPROTO_RAW)))?;
-        // A raw socket ignores the port of the address.
-        socket.send_to(&frame[ETHERNET..], &SocketAddr::new(to.ip(), 0).into())
-    };
-    netns.inside(send).unwrap().unwrap();
-}
-
 /// How many SYNs for open connections the stack has got, and answered with an acknowledgment (RFC 5961).
 fn challenges(netns: &Netns) -> u64 {
     let text = netns.inside(|| fs::read_to_string("/proc/thread-self/net/netstat")).unwrap().unwrap();
@@ -164,7 +150,7 @@ fn s39_a_forged_syn_cuts_no_connection_of_the_nodes_own() {
         socket.connect(to).unwrap();
         converses(&socket, "before");
         let before = challenges(netns);
-        forge_syn(outside.host.netns(), to, own);
+        send_raw(outside.host.netns(), family, &tcp(to, own).syn());
         until("the SYN at the connection's socket", || challenges(netns) > before);
         converses(&socket, "after a forged SYN");
         drop((socket, server));

@@ -1,0 +1,72 @@
+//! The firewall by which docs/install.md restricts who may reach the agent's ports.
+
+use std::{
+    fs,
+    net::{SocketAddr, TcpStream},
+    path::Path,
+    process::Command,
+    time::Duration,
+};
+
+use harness::{
+    lab::Netns,
+    scene::{Scene, Setup, until},
+};
+
+use super::{METRICS, nodes};
+
+const HEALTH: u16 = 10_256;
+const PAGE: u16 = 10_247;
+
+/// The network that the guide takes as an example.
+const EXAMPLE: &str = "192.0.2.0/24";
+
+/// How long a connection may take that nothing drops.
+const TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The guide's commands that make the firewall, for this network, and the one that removes it.
+fn commands(network: &str) -> (Vec<String>, String) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/install.md");
+    let text = fs::read_to_string(path).expect("read the guide");
+    let make: Vec<_> = text.lines().filter(|line| line.starts_with("nft ")).collect();
+    assert!(make.iter().any(|line| line.contains(EXAMPLE)), "{make:?}");
+    let remove = text.split('`').find(|word| word.starts_with("nft delete")).expect("how to remove it");
+    (make.iter().map(|line| line.replace(EXAMPLE, network)).collect(), remove.to_owned())
+}
+
+fn type_on_the_node(scene: &Scene, line: &str) {
+    let output = scene.node.netns().inside(|| Command::new("sh").args(["-c", line]).output());
+    let output = output.expect("enter the node").expect("start a shell");
+    assert!(output.status.success(), "{line}: {output:?}");
+}
+
+/// Whether the node's port answers to a client there.
+fn answers(from: &Netns, node: SocketAddr) -> bool {
+    from.inside(|| TcpStream::connect_timeout(&node, TIMEOUT)).expect("enter a namespace").is_ok()
+}
+
+/// For each port, whether each address of the node answers there to a client.
+fn answering(scene: &Scene, from: &Netns) -> [[bool; 2]; 3] {
+    [HEALTH, METRICS, PAGE].map(|port| nodes(scene, port).map(|to| answers(from, to)))
+}
+
+#[test]
+fn the_firewall_of_the_guide_restricts_metrics_and_nothing_else() {
+    let scene = Setup::new("ports-fw").build();
+    let [reader, other] = ["reader", "other"].map(|name| scene.lab.client(name).expect("add a client"));
+    let _waggle = scene.agent(&["--metrics-bind-address=[::]:10249", "--page=[::]:10247"]);
+    let all = [[true; 2]; 3];
+    for client in [&reader, &other] {
+        until("all ports", || answering(&scene, client.netns()) == all);
+    }
+    let (make, remove) = commands(&format!("{}/32", reader.v4()));
+    for line in &make {
+        type_on_the_node(&scene, line);
+    }
+    let (both, none) = ([true; 2], [false; 2]);
+    assert_eq!(answering(&scene, other.netns()), [both, none, none]);
+    assert_eq!(answering(&scene, reader.netns()), [both, [true, false], none], "only its IPv4 address is in the rule");
+    assert_eq!(answering(&scene, scene.node.netns()), all, "the node itself");
+    type_on_the_node(&scene, &remove);
+    assert_eq!(answering(&scene, other.netns()), all);
+}
