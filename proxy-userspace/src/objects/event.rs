@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use super::{EndpointSlice, Node, Service, ServiceCidr};
 
 /// The kinds of objects that the model is built from.
@@ -39,7 +41,7 @@ impl fmt::Display for Kind {
 }
 
 /// An object as its source reports it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "each variant is the object of its name")]
 #[expect(clippy::large_enum_variant, reason = "an event boxes it")]
 pub enum Object {

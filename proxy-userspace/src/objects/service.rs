@@ -29,6 +29,7 @@ pub struct Service {
 #[expect(missing_docs, reason = "the fields are the Kubernetes API's own")]
 pub struct ServiceSpec {
     pub r#type: Option<String>,
+    pub allocate_load_balancer_node_ports: Option<bool>,
     #[serde(rename = "clusterIP")]
     pub cluster_ip: Option<String>,
     #[serde(rename = "clusterIPs")]

@@ -77,7 +77,6 @@ const COMMANDS: &[(&str, &str, Runner)] = &[
         "waggle cleanup",
         Test("s31_what_kube_proxy_has_left_in_nftables_is_removed_and_nothing_is_cut"),
     ),
-    ("docs/commands.md", "waggle monitor", Test("each_flag_chooses_events")),
     ("docs/commands.md", "waggle capture", Test("tshark_reads_interfaces_comments_and_times")),
     ("docs/commands.md", "tshark", Test("tshark_reads_interfaces_comments_and_times")),
     ("docs/commands.md", "", Test(PAGES)),

@@ -254,5 +254,8 @@ mod tests {
         assert_eq!(summary.to_string(), "1 packet, 0 lost; wrote 2 frames to a.pcapng");
         let summary = Summary { packets: 120, lost: 3, frames: 215, path: "-".into() };
         assert_eq!(summary.to_string(), "120 packets, 3 lost; wrote 215 frames");
+        let shown = Summary { packets: 2, lost: 0, frames: 4, path: "shop.pcapng".into() };
+        let page = include_str!("../../../../docs/commands.md");
+        assert!(page.lines().any(|line| line == format!("^Cwaggle: {shown}")), "docs/commands.md lacks {shown}");
     }
 }

@@ -1,17 +1,20 @@
 //! Assembles, from the contents of files, the objects that an API server and its controllers would report. Pure.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::{
     allocate::{self, Allocations, Ranges},
-    decode::{Content, DecodedObject, Found, Identity},
+    content::{Content, Found, KeptObject},
+    decode::Identity,
     endpoints,
+    entry::Entry,
+    packed::Packed,
     refusal::Refusal,
     validate::parse_network,
 };
-use crate::objects::{HEADLESS_LABEL, Object, ObjectRef, PROXY_NAME_LABEL, ServiceCidr, ServiceCidrSpec};
+use crate::objects::{Kind, Object, ObjectRef, ServiceCidr, ServiceCidrSpec};
 
 /// The name of the ServiceCIDR object for the ranges of the command line.
 const DEFAULT_CIDR: &str = "kubernetes";
@@ -20,7 +23,9 @@ const DEFAULT_CIDR: &str = "kubernetes";
 #[derive(Debug, Default)]
 pub struct Assembled {
     /// The objects to report.
-    pub objects: BTreeMap<ObjectRef, Object>,
+    pub objects: BTreeMap<ObjectRef, Packed<Object>>,
+    /// The objects that are not reported.
+    hidden: BTreeSet<ObjectRef>,
     /// The files and objects that are refused.
     pub refusals: Vec<Refusal>,
     /// The allocations in force.
@@ -43,42 +48,46 @@ pub fn assemble<'a>(
     let (mut pods, mut legacy) = (Vec::new(), Vec::new());
     for Found { object, identity, .. } in found {
         match object {
-            DecodedObject::Pod(pod) => pods.push(pod),
-            DecodedObject::Endpoints(object) => legacy.push(object),
-            DecodedObject::EndpointSlice(slice) => assembled.report(Object::EndpointSlice(slice.clone())),
-            DecodedObject::Node(node) if identity.name == node_name => assembled.report(Object::Node(node.clone())),
-            DecodedObject::Node(_) | DecodedObject::Service(_) | DecodedObject::ServiceCidr(_) => {}
+            KeptObject::Pod(pod) => pods.push(pod.unpack()),
+            KeptObject::Endpoints(object) => legacy.push(object.unpack()),
+            KeptObject::EndpointSlice(slice) => assembled.report(identity.of_kind(Kind::EndpointSlice), slice.clone()),
+            KeptObject::Node(node) if identity.name == node_name => {
+                assembled.report(identity.of_kind(Kind::Node), node.clone());
+            }
+            KeptObject::Node(_) | KeptObject::Service(_) | KeptObject::ServiceCidr(_) => {}
         }
     }
-    for slice in endpoints::generate(&allocated.services, pods, &legacy) {
+    for slice in endpoints::generate(&allocated.services, &pods, &legacy) {
         let mut object = Object::EndpointSlice(slice);
-        while assembled.objects.contains_key(&object.reference()) {
+        while assembled.has(&object.reference()) {
             let Object::EndpointSlice(slice) = &mut object else { break };
             slice.metadata.name.get_or_insert_default().push_str("-generated");
         }
-        assembled.report(object);
+        assembled.make(&object);
     }
     for service in allocated.services {
-        assembled.report(Object::Service(service));
+        assembled.make(&Object::Service(service));
     }
     assembled
 }
 
 impl Assembled {
-    fn report(&mut self, object: Object) {
-        self.objects.insert(object.reference(), object);
+    /// Adds an object that no file has as it is.
+    fn make(&mut self, object: &Object) {
+        self.report(object.reference(), Entry::of(object));
     }
-}
 
-/// True if the source reports the object. What another proxy serves (S1) and headless slices (S3) are hidden, as by the selectors
-/// of a watch.
-pub fn is_ours(object: &Object) -> bool {
-    let (metadata, hiding): (_, &[&str]) = match object {
-        Object::Service(object) => (&object.metadata, &[PROXY_NAME_LABEL]),
-        Object::EndpointSlice(object) => (&object.metadata, &[HEADLESS_LABEL, PROXY_NAME_LABEL]),
-        Object::Node(_) | Object::ServiceCidr(_) => return true,
-    };
-    metadata.labels.as_ref().is_none_or(|labels| !hiding.iter().any(|label| labels.contains_key(*label)))
+    fn report(&mut self, reference: ObjectRef, entry: Entry) {
+        if entry.is_ours {
+            self.objects.insert(reference, entry.object);
+        } else {
+            self.hidden.insert(reference);
+        }
+    }
+
+    fn has(&self, reference: &ObjectRef) -> bool {
+        self.objects.contains_key(reference) || self.hidden.contains(reference)
+    }
 }
 
 /// Keeps the first object of each identity and refuses the others.
@@ -89,7 +98,7 @@ fn unique<'a>(contents: impl IntoIterator<Item = &'a Content>, refusals: &mut Ve
         refusals.extend(content.refusals.iter().cloned());
         for object in &content.objects {
             if let Some(other) = first.get(&object.identity) {
-                let (file, line) = (other.file.display(), other.tree.line);
+                let (file, line) = (other.file.display(), other.lines.first());
                 let reason = format!("{:?} already exists: {file}:{line} is served", object.identity.name);
                 refusals.push(object.refuse("metadata.name", reason));
             } else {
@@ -104,12 +113,13 @@ fn unique<'a>(contents: impl IntoIterator<Item = &'a Content>, refusals: &mut Ve
 /// Reports the ServiceCIDRs, and returns the ranges of all of them together.
 fn service_cidrs(found: &[&Found], ranges: &Ranges, assembled: &mut Assembled) -> Ranges {
     let mut all = ranges.clone();
-    assembled.report(Object::ServiceCidr(ServiceCidr {
+    assembled.make(&Object::ServiceCidr(ServiceCidr {
         metadata: ObjectMeta { name: Some(DEFAULT_CIDR.to_owned()), ..ObjectMeta::default() },
         spec: ServiceCidrSpec { cidrs: Some(ranges.cidrs.iter().map(ToString::to_string).collect()) },
     }));
     for found in found {
-        let DecodedObject::ServiceCidr(object) = &found.object else { continue };
+        let KeptObject::ServiceCidr(entry) = &found.object else { continue };
+        let Object::ServiceCidr(object) = entry.object.unpack() else { continue };
         let cidrs: Vec<_> = object.spec.cidrs.iter().flatten().filter_map(|text| parse_network(text)).collect();
         if found.identity.name == DEFAULT_CIDR {
             if cidrs != ranges.cidrs {
@@ -119,7 +129,7 @@ fn service_cidrs(found: &[&Found], ranges: &Ranges, assembled: &mut Assembled) -
             continue;
         }
         all.cidrs.extend(cidrs.into_iter().filter(|cidr| !ranges.cidrs.contains(cidr)));
-        assembled.report(Object::ServiceCidr(object.clone()));
+        assembled.report(found.identity.of_kind(Kind::ServiceCidr), entry.clone());
     }
     all
 }

@@ -1,17 +1,21 @@
 //! Decodes documents to objects: kinds, lists, types. Values are checked in `validate`.
 
-use std::{fmt, path::Path, sync::Arc};
+use std::{collections::BTreeMap, fmt, path::Path, sync::Arc};
 
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use serde::de::DeserializeOwned;
 
 use super::{
-    endpoints::Endpoints,
+    content::{Content, Found},
+    endpoints::{Endpoints, LEADER},
     ignored::Ignored,
+    lines::Lines,
     refusal::Refusal,
     tree::{Shape, Tree},
     validate::{self, Fault},
 };
-use crate::objects::{EndpointSlice, Node, Pod, Service, ServiceCidr};
+use crate::objects::{EndpointSlice, Kind, Node, ObjectRef, Pod, Service, ServiceCidr, TRIGGER_TIME};
 
 /// An object of a kind that a folder serves.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,6 +28,9 @@ pub enum DecodedObject {
     ServiceCidr(ServiceCidr),
 }
 
+/// The beginning of the year 0, before which RFC 3339 has no times.
+const YEAR_0: Timestamp = Timestamp::constant(-62_167_219_200, 0);
+
 /// Identifies an object of a folder. A cluster-scoped object has an empty namespace.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Identity {
@@ -35,6 +42,13 @@ pub struct Identity {
     pub name: String,
 }
 
+impl Identity {
+    /// Returns the reference of a reported object, whose kind is known.
+    pub fn of_kind(&self, kind: Kind) -> ObjectRef {
+        ObjectRef { kind, namespace: self.namespace.clone(), name: self.name.clone() }
+    }
+}
+
 impl fmt::Display for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { kind, namespace, name } = self;
@@ -42,47 +56,8 @@ impl fmt::Display for Identity {
     }
 }
 
-/// A valid object and its origin.
-#[derive(Clone, Debug)]
-pub struct Found {
-    /// The file.
-    pub file: Arc<Path>,
-    /// The lines of the object, and of the fields that may still be refused.
-    pub tree: Arc<Tree>,
-    /// The object's identity.
-    pub identity: Identity,
-    /// The object.
-    pub object: DecodedObject,
-}
-
-impl Found {
-    /// Returns a refusal of the object because of a field.
-    pub fn refuse(&self, field: &str, reason: String) -> Refusal {
-        refusal(&self.file, &self.tree, &self.identity, field, reason)
-    }
-}
-
-/// The decoded content of a file.
-#[derive(Clone, Debug, Default)]
-pub struct Content {
-    /// The valid objects, in the order of the file.
-    pub objects: Vec<Found>,
-    /// Refusals of invalid objects.
-    pub refusals: Vec<Refusal>,
-    /// Objects of kinds that a folder does not serve.
-    pub ignored: Vec<Ignored>,
-}
-
-/// Decodes and validates the documents of a file.
-pub fn decode(file: &Arc<Path>, documents: Vec<Tree>) -> Content {
-    let mut content = Content::default();
-    for document in documents {
-        decode_one(file, document, &mut content);
-    }
-    content
-}
-
-fn decode_one(file: &Arc<Path>, mut tree: Tree, content: &mut Content) {
+/// Decodes and validates a document of a file, and adds what it has to the file's content.
+pub fn decode(file: &Arc<Path>, mut tree: Tree, content: &mut Content) {
     let (version, identity) = header(&tree);
     let refuse = |identity: &Identity, field: &str, reason: String| refusal(file, &tree, identity, field, reason);
     if identity.kind.is_empty() {
@@ -114,7 +89,8 @@ fn decode_one(file: &Arc<Path>, mut tree: Tree, content: &mut Content) {
         Ok(object) => {
             // Allocation may still refuse fields of a Service's spec. Other objects can only be refused for their name.
             tree.keep(if matches!(object, DecodedObject::Service(_)) { &["metadata", "spec"] } else { &["metadata"] });
-            content.objects.push(Found { file: Arc::clone(file), tree: Arc::new(tree), identity, object });
+            let (file, lines) = (Arc::clone(file), Lines::of(&tree));
+            content.objects.push(Found { file, lines, identity, object: object.into() });
         }
         Err(faults) => {
             let refused = |fault: Fault| refuse(&identity, &fault.field, fault.reason);
@@ -166,7 +142,7 @@ fn decode_list(file: &Arc<Path>, mut tree: Tree, item_kind: &str, content: &mut 
             let unversioned = fields.iter().all(|(name, _)| name != "apiVersion");
             fields.extend(version.clone().filter(|_| unversioned).map(|version| ("apiVersion".to_owned(), version)));
         }
-        decode_one(file, item, content);
+        decode(file, item, content);
     }
 }
 
@@ -187,8 +163,36 @@ fn typed(tree: &Tree, identity: &Identity) -> Result<DecodedObject, Fault> {
         DecodedObject::Node(object) => &mut object.metadata,
         DecodedObject::ServiceCidr(object) => &mut object.metadata,
     };
-    metadata.namespace = Some(identity.namespace.clone()).filter(|namespace| !namespace.is_empty());
+    *metadata = used(std::mem::take(metadata), identity)?;
     Ok(object)
+}
+
+/// Returns the metadata that is used, with the object's namespace. Fails if a time can't be written as RFC 3339 has it.
+fn used(metadata: ObjectMeta, identity: &Identity) -> Result<ObjectMeta, Fault> {
+    let times = [
+        ("metadata.creationTimestamp", &metadata.creation_timestamp),
+        ("metadata.deletionTimestamp", &metadata.deletion_timestamp),
+    ];
+    for (field, time) in times {
+        if let Some(Time(time)) = time
+            && *time < YEAR_0
+        {
+            let reason = format!("cannot be handled as a {}: {time} is before the year 0", identity.kind);
+            return Err(Fault { field: field.to_owned(), reason });
+        }
+    }
+    let mut annotations = metadata.annotations.unwrap_or_default();
+    let annotations: BTreeMap<_, _> =
+        [TRIGGER_TIME, LEADER].into_iter().filter_map(|name| annotations.remove_entry(name)).collect();
+    Ok(ObjectMeta {
+        name: metadata.name,
+        namespace: Some(identity.namespace.clone()).filter(|namespace| !namespace.is_empty()),
+        labels: metadata.labels,
+        annotations: Some(annotations).filter(|annotations| !annotations.is_empty()),
+        creation_timestamp: metadata.creation_timestamp,
+        deletion_timestamp: metadata.deletion_timestamp,
+        ..ObjectMeta::default()
+    })
 }
 
 fn from_tree<T: DeserializeOwned>(tree: &Tree, identity: &Identity) -> Result<T, Fault> {

@@ -9,11 +9,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use super::{
-    decode::{self, Content},
-    refusal::Refusal,
-    tree,
-};
+use super::{content::Content, refusal::Refusal};
 use crate::logging::errors::Report;
 
 /// A file that was changed less than this before it was read may change again without a new time stamp.
@@ -23,7 +19,7 @@ const STAMP_GRAIN: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub struct Folder {
     root: PathBuf,
-    files: BTreeMap<PathBuf, File>,
+    files: BTreeMap<Arc<Path>, File>,
 }
 
 #[derive(Debug)]
@@ -31,7 +27,7 @@ struct File {
     stamp: Option<Stamp>,
     content: Content,
     /// Why the file can't be read, if `content` is older than the file.
-    fault: Option<Refusal>,
+    fault: Option<Box<Refusal>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,16 +61,20 @@ impl Folder {
         walk.enter(&self.root, &mut Vec::new())?;
         let before = self.files.len();
         self.files.retain(|path, _| {
-            walk.files.contains_key(path) || walk.faults.iter().any(|(unknown, _)| path.starts_with(unknown))
+            walk.files.contains_key(&**path) || walk.faults.iter().any(|(unknown, _)| path.starts_with(unknown))
         });
         let mut changed = before != self.files.len();
         for (path, error) in &walk.faults {
             changed |= self.fail(path, 1, Report(error).to_string());
         }
         for (path, stamp) in walk.files {
-            if self.files.get(&path).is_none_or(|file| file.stamp != Some(stamp)) {
+            if self.files.get(&*path).is_none_or(|file| file.stamp != Some(stamp)) {
                 changed |= self.read(&path, stamp.trusted(start));
             }
+        }
+        if self.files.len() > before {
+            // Insertion in ascending order leaves the nodes of a tree half empty; a tree of an ordered sequence has full ones.
+            self.files = std::mem::take(&mut self.files).into_iter().collect();
         }
         Ok(changed)
     }
@@ -86,11 +86,11 @@ impl Folder {
 
     /// Returns the faults of files that can't be read and whose last readable content is in use.
     pub fn faults(&self) -> impl Iterator<Item = &Refusal> {
-        self.files.values().filter_map(|file| file.fault.as_ref())
+        self.files.values().filter_map(|file| file.fault.as_deref())
     }
 
     /// Returns the content of each file by its path, and the faults of files that can't be read.
-    pub fn into_parts(self) -> (BTreeMap<PathBuf, Content>, Vec<Refusal>) {
+    pub fn into_parts(self) -> (BTreeMap<Arc<Path>, Content>, Vec<Refusal>) {
         let faults = self.faults().cloned().collect();
         (self.files.into_iter().map(|(path, file)| (path, file.content)).collect(), faults)
     }
@@ -102,14 +102,15 @@ impl Folder {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return self.files.remove(path).is_some(),
             Err(error) => return self.fail(path, 1, Report(&error).to_string()),
         };
-        match content(path, text) {
+        let path = Arc::from(path);
+        match content(&path, text) {
             Ok(content) => {
-                self.files.insert(path.to_owned(), File { stamp, content, fault: None });
+                self.files.insert(path, File { stamp, content, fault: None });
                 true
             }
             Err((line, reason)) => {
-                let changed = self.fail(path, line, reason);
-                self.files.entry(path.to_owned()).and_modify(|file| file.stamp = stamp);
+                let changed = self.fail(&path, line, reason);
+                self.files.entry(path).and_modify(|file| file.stamp = stamp);
                 changed
             }
         }
@@ -118,22 +119,21 @@ impl Folder {
     fn fail(&mut self, path: &Path, line: u64, reason: String) -> bool {
         let fault = Refusal { file: path.to_owned(), line, object: String::new(), field: String::new(), reason };
         let empty = || File { stamp: None, content: Content::default(), fault: None };
-        let file = self.files.entry(path.to_owned()).or_insert_with(empty);
+        let file = self.files.entry(path.into()).or_insert_with(empty);
         file.stamp = None;
-        let changed = file.fault.as_ref() != Some(&fault);
-        file.fault = Some(fault);
+        let changed = file.fault.as_deref() != Some(&fault);
+        file.fault = Some(Box::new(fault));
         changed
     }
 }
 
 /// Returns the content of a file with this text, or the line and the reason why it can't be read.
-pub(super) fn content(path: &Path, text: Vec<u8>) -> Result<Content, (u64, String)> {
+pub(super) fn content(path: &Arc<Path>, text: Vec<u8>) -> Result<Content, (u64, String)> {
     let text = String::from_utf8(text).map_err(|error| {
         let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
         (valid.split(|byte| *byte == b'\n').count() as u64, "the text is not UTF-8".to_owned())
     })?;
-    let documents = tree::parse(&text).map_err(|error| (error.line, error.reason))?;
-    Ok(decode::decode(&Arc::from(path), documents))
+    Content::read(path, &text).map_err(|error| (error.line, error.reason))
 }
 
 impl Stamp {

@@ -1,12 +1,13 @@
 //! Simulates a folder with one file whose text changes, without touching the disk: for fuzz targets.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use ipnet::IpNet;
 
 use super::{
     allocate::{Allocations, Ranges},
     assemble, diff, folder,
+    packed::Packed,
 };
 use crate::objects::{Event, Object, ObjectRef};
 
@@ -14,21 +15,21 @@ use crate::objects::{Event, Object, ObjectRef};
 #[derive(Default)]
 pub(crate) struct Revisions {
     allocations: Allocations,
-    reported: Option<BTreeMap<ObjectRef, Object>>,
+    reported: Option<BTreeMap<ObjectRef, Packed<Object>>>,
 }
 
 impl Revisions {
     /// Returns the events after the file's text changes to `text`. A text that can't be read changes nothing.
     pub(crate) fn read(&mut self, text: &[u8], node_name: &str) -> Vec<Event> {
-        let Ok(content) = folder::content(Path::new("a.yaml"), text.to_vec()) else { return Vec::new() };
+        let Ok(content) = folder::content(&Arc::from(Path::new("a.yaml")), text.to_vec()) else { return Vec::new() };
         let cidrs = vec![IpNet::new_assert([10, 96, 0, 0].into(), 16)];
         let ranges = Ranges { cidrs, node_ports: 30000..=32767 };
-        let mut assembled = assemble::assemble([&content], &ranges, node_name, &self.allocations);
-        assembled.objects.retain(|_, object| assemble::is_ours(object));
+        let assembled = assemble::assemble([&content], &ranges, node_name, &self.allocations);
         self.allocations = assembled.allocations;
-        match self.reported.replace(assembled.objects.clone()) {
+        let changes = match self.reported.replace(assembled.objects.clone()) {
             None => diff::first(&assembled.objects),
             Some(before) => diff::changes(&before, &assembled.objects),
-        }
+        };
+        changes.into_iter().map(Event::from).collect()
     }
 }

@@ -3,14 +3,18 @@
 
 mod allocate;
 mod assemble;
+mod content;
 mod decode;
 mod diff;
 mod endpoints;
+mod entry;
 mod folder;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
 mod ignored;
+mod lines;
 pub(crate) mod once;
+mod packed;
 mod refusal;
 #[cfg(test)]
 mod sample;
@@ -33,13 +37,16 @@ use tracing::{info, warn};
 
 use self::{
     allocate::{Allocations, Ranges},
+    diff::Change,
     folder::Folder,
     ignored::IgnoredLog,
+    packed::Packed,
     refusal::RefusalLog,
 };
 use super::{Source, folder_watch::FolderWatch};
 use crate::{
     logging::errors::Report,
+    node::heap,
     objects::{Event, Object, ObjectRef},
 };
 
@@ -114,7 +121,7 @@ impl Source for Manifests {
             .await
             .context("read manifests")?;
             for change in changes? {
-                if events.send(change).await.is_err() {
+                if events.send(change.into()).await.is_err() {
                     return Ok(());
                 }
             }
@@ -134,12 +141,13 @@ struct Reader {
     refusal_log: RefusalLog,
     folder: Folder,
     allocations: Allocations,
-    saved: Allocations,
+    /// Whether the allocations differ from those in the file that keeps them.
+    unsaved: bool,
     ignored_log: IgnoredLog,
     /// Whether the folder could not be read the last time.
     missing: bool,
     /// The objects that were reported last; `None` before the first complete read.
-    reported: Option<BTreeMap<ObjectRef, Object>>,
+    reported: Option<BTreeMap<ObjectRef, Packed<Object>>>,
 }
 
 impl Reader {
@@ -151,7 +159,7 @@ impl Reader {
         Self {
             ranges: Ranges { cidrs: config.service_cidrs.clone(), node_ports: config.node_ports.clone() },
             folder: Folder::new(config.folder.clone()),
-            saved: allocations.clone(),
+            unsaved: false,
             config,
             refusal_log,
             allocations,
@@ -161,11 +169,11 @@ impl Reader {
         }
     }
 
-    /// Reads the folder and returns events for what has changed; the first time, for everything. Fails if the folder can't be
+    /// Reads the folder and returns what has changed; the first time, everything. Fails if the folder can't be
     /// read the first time; later, nothing changes then.
-    fn read(&mut self) -> Result<Vec<Event>, FolderError> {
-        let changed = match self.folder.rescan() {
-            Ok(changed) => changed,
+    fn read(&mut self) -> Result<Vec<Change<Packed<Object>>>, FolderError> {
+        let is_new = match self.folder.rescan() {
+            Ok(is_new) => is_new,
             Err(source) => {
                 let error = FolderError { folder: self.config.folder.clone(), source };
                 if self.reported.is_none() {
@@ -181,22 +189,38 @@ impl Reader {
             info!("the manifests folder is back");
         }
         self.refusal_log.log(Instant::now());
-        if !changed && self.reported.is_some() {
+        if !is_new && self.reported.is_some() {
             return Ok(Vec::new());
         }
-        let mut assembled =
+        let assembled =
             assemble::assemble(self.folder.contents(), &self.ranges, &self.config.node_name, &self.allocations);
-        assembled.objects.retain(|_, object| assemble::is_ours(object));
         self.remember(assembled.allocations);
         self.ignored_log.replace(self.folder.contents().flat_map(|content| &content.ignored));
         self.refusal_log.replace(assembled.refusals.into_iter().chain(self.folder.faults().cloned()).collect());
         self.refusal_log.log(Instant::now());
-        let events = match &self.reported {
-            None => diff::first(&assembled.objects),
-            Some(before) => diff::changes(before, &assembled.objects),
+        let changes = self.replace(assembled.objects);
+        // What a file's text and trees took.
+        heap::trim();
+        Ok(changes)
+    }
+
+    /// Replaces the reported objects, and returns what differs. What does not differ stays where it is in memory: if it moved at
+    /// each change, the heap would become a mix of used and free pieces.
+    fn replace(&mut self, now: BTreeMap<ObjectRef, Packed<Object>>) -> Vec<Change<Packed<Object>>> {
+        let Some(reported) = &mut self.reported else {
+            let changes = diff::first(&now);
+            // Insertion in any order leaves room in a tree, which one that is built from an ordered sequence has not.
+            self.reported = Some(now.into_iter().collect());
+            return changes;
         };
-        self.reported = Some(assembled.objects);
-        Ok(events)
+        let changes = diff::changes(reported, &now);
+        reported.retain(|name, _| now.contains_key(name));
+        for (name, object) in now {
+            if reported.get(&name) != Some(&object) {
+                reported.insert(name, object);
+            }
+        }
+        changes
     }
 
     fn remember(&mut self, mut allocations: Allocations) {
@@ -204,10 +228,13 @@ impl Reader {
             // A malformed file may contain Services, whose allocations must not be lost.
             allocations.keep(&self.allocations);
         }
-        self.allocations = allocations;
-        if self.allocations != self.saved {
+        if self.allocations != allocations {
+            self.allocations = allocations;
+            self.unsaved = true;
+        }
+        if self.unsaved {
             match self.allocations.save(&self.config.state) {
-                Ok(()) => self.saved = self.allocations.clone(),
+                Ok(()) => self.unsaved = false,
                 Err(error) => warn!("{}", Report(&error)),
             }
         }

@@ -14,10 +14,11 @@ use ipnet::IpNet;
 use super::{
     allocate::{Allocations, Ranges},
     assemble,
-    decode::{Content, Identity},
+    content::Content,
+    decode::Identity,
     diff,
     folder::{self, Folder},
-    tree::Tree,
+    lines::Lines,
 };
 pub(crate) use super::{ignored::Ignored, refusal::Refusal};
 use crate::objects::{Event, Object, ObjectRef};
@@ -45,7 +46,7 @@ pub(crate) struct Listing {
     /// Objects of kinds that a folder does not serve.
     pub ignored: Vec<Ignored>,
     /// The files of valid objects, also of those that are not reported, and their lines.
-    origins: HashMap<Identity, (Arc<Path>, Arc<Tree>)>,
+    origins: HashMap<Identity, (Arc<Path>, Lines)>,
 }
 
 impl Listing {
@@ -65,9 +66,10 @@ impl Listing {
                 contents.extend(files);
                 refusals.extend(faults);
             } else {
-                let content = read_file(path).map_err(error)?;
+                let path = Arc::from(path.as_path());
+                let content = read_file(&path).map_err(error)?;
                 contents.insert(
-                    path.clone(),
+                    path,
                     content.unwrap_or_else(|refusal| {
                         refusals.push(refusal);
                         Content::default()
@@ -79,18 +81,17 @@ impl Listing {
     }
 
     fn assemble(
-        contents: &BTreeMap<PathBuf, Content>,
+        contents: &BTreeMap<Arc<Path>, Content>,
         mut refusals: Vec<Refusal>,
         ranges: &Ranges,
         node_name: &str,
     ) -> Self {
         let assembled = assemble::assemble(contents.values(), ranges, node_name, &Allocations::default());
         refusals.extend(assembled.refusals);
-        let mut objects = assembled.objects;
-        objects.retain(|_, object| assemble::is_ours(object));
+        let objects = assembled.objects.into_iter().map(|(reference, object)| (reference, object.unpack())).collect();
         let mut origins = HashMap::new();
         for found in contents.values().flat_map(|content| &content.objects) {
-            let origin = || (Arc::clone(&found.file), Arc::clone(&found.tree));
+            let origin = || (Arc::clone(&found.file), found.lines.clone());
             origins.entry(found.identity.clone()).or_insert_with(origin);
         }
         let ignored = contents.values().flat_map(|content| content.ignored.iter().cloned()).collect();
@@ -99,28 +100,33 @@ impl Listing {
 
     /// Returns the events by which the source would report the objects.
     pub(crate) fn events(&self) -> Vec<Event> {
-        diff::first(&self.objects)
+        diff::first(&self.objects).into_iter().map(Event::from).collect()
     }
 
     /// Returns the file and line of an object's field, or of the object where the field's line is not known. `None` if no file has
     /// the object.
     pub(crate) fn origin(&self, object: &ObjectRef, field: &str) -> Option<(&Path, u64)> {
         let (kind, namespace, name) = (object.kind.to_string(), object.namespace.clone(), object.name.clone());
-        let (file, tree) = self.origins.get(&Identity { kind, namespace, name })?;
-        Some((file, tree.line_of(field)))
+        let (file, lines) = self.origins.get(&Identity { kind, namespace, name })?;
+        Some((file, lines.line_of(field)))
     }
 }
 
 /// Reads one file, whatever its name. Returns a refusal if its text can't be read.
-fn read_file(path: &Path) -> io::Result<Result<Content, Refusal>> {
-    let text = if path == Path::new(STANDARD_INPUT) {
+fn read_file(path: &Arc<Path>) -> io::Result<Result<Content, Refusal>> {
+    let text = if **path == *Path::new(STANDARD_INPUT) {
         let mut text = Vec::new();
         io::stdin().read_to_end(&mut text)?;
         text
     } else {
         fs::read(path)?
     };
-    let refuse =
-        |(line, reason)| Refusal { file: path.to_owned(), line, object: String::new(), field: String::new(), reason };
+    let refuse = |(line, reason)| Refusal {
+        file: path.to_path_buf(),
+        line,
+        object: String::new(),
+        field: String::new(),
+        reason,
+    };
     Ok(folder::content(path, text).map_err(refuse))
 }

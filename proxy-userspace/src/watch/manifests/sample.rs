@@ -6,9 +6,9 @@ pub use super::assemble::Assembled;
 use super::{
     allocate::{Allocations, Ranges},
     assemble,
-    decode::{self, Content},
+    content::Content,
+    packed::Packed,
     refusal::Refusal,
-    tree,
 };
 use crate::objects::{EndpointSlice, Object, Service};
 
@@ -18,7 +18,7 @@ pub fn ranges(cidrs: &[&str]) -> Ranges {
 }
 
 pub fn content(file: &str, text: &str) -> Content {
-    decode::decode(&Arc::from(Path::new(file)), tree::parse(text).expect("the text is YAML"))
+    Content::read(&Arc::from(Path::new(file)), text).expect("the text is YAML")
 }
 
 /// Assembles one file `a.yaml` on `node-1` with 10.96.0.0/24 and fd00:96::/112.
@@ -31,21 +31,18 @@ pub fn assembled_after(files: &[(&str, &str)], cidrs: &[&str], before: &Allocati
     assemble::assemble(&contents, &ranges(cidrs), "node-1", before)
 }
 
-pub fn services(assembled: &Assembled) -> Vec<&Service> {
-    assembled
-        .objects
-        .values()
-        .filter_map(|object| if let Object::Service(object) = object { Some(object) } else { None })
-        .collect()
+pub fn services(assembled: &Assembled) -> Vec<Service> {
+    let all = assembled.objects.values().map(Packed::unpack);
+    all.filter_map(|object| if let Object::Service(object) = object { Some(object) } else { None }).collect()
 }
 
-pub fn slices(assembled: &Assembled) -> Vec<&EndpointSlice> {
-    let all = assembled.objects.values();
+pub fn slices(assembled: &Assembled) -> Vec<EndpointSlice> {
+    let all = assembled.objects.values().map(Packed::unpack);
     all.filter_map(|object| if let Object::EndpointSlice(object) = object { Some(object) } else { None }).collect()
 }
 
 /// Returns the Service named `name`. If it is missing, panics with the refusals.
-pub fn service<'a>(assembled: &'a Assembled, name: &str) -> &'a Service {
+pub fn service(assembled: &Assembled, name: &str) -> Service {
     let found = services(assembled).into_iter().find(|service| service.metadata.name.as_deref() == Some(name));
     found.unwrap_or_else(|| panic!("no Service {name}: {:?}", assembled.refusals))
 }

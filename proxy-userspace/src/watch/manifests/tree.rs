@@ -39,8 +39,8 @@ pub struct SyntaxError {
     pub reason: String,
 }
 
-/// Parses the documents of a text, without empty ones.
-pub fn parse(text: &str) -> Result<Vec<Tree>, SyntaxError> {
+/// Parses the documents of a text, without empty ones. Gives each to the result before the next one is parsed.
+pub fn parse<C: Default + Extend<Tree>>(text: &str) -> Result<C, SyntaxError> {
     // Ten thousand Services in one file are allowed; nesting and alias expansion stay limited.
     let budget = serde_saphyr::budget! {
         max_events: usize::MAX,
@@ -52,14 +52,13 @@ pub fn parse(text: &str) -> Result<Vec<Tree>, SyntaxError> {
     // Without `strict_booleans`, `y`, `n`, `on` and `no` could not be names.
     let options = serde_saphyr::options! { budget: budget, strict_booleans: true };
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let documents: Vec<Tree> = serde_saphyr::from_multiple_with_options(text, options).map_err(|error| {
+    serde_saphyr::from_str_multiple_with_options::<Tree, C>(text, options).map_err(|error| {
         let error = error.without_snippet();
         SyntaxError {
             line: error.location().map_or(1, |location| location.line().max(1)),
             reason: error.render_with_formatter(&UserMessageFormatter),
         }
-    })?;
-    Ok(documents.into_iter().filter(|tree| tree.shape != Shape::Null).collect())
+    })
 }
 
 impl Tree {
@@ -125,7 +124,8 @@ impl Tree {
     }
 }
 
-fn steps(mut path: &str) -> impl Iterator<Item = &str> {
+/// Returns the names and indexes in a path.
+pub(super) fn steps(mut path: &str) -> impl Iterator<Item = &str> {
     std::iter::from_fn(move || {
         path = path.strip_prefix('.').unwrap_or(path);
         let (step, rest) = match path.strip_prefix('[') {
@@ -200,6 +200,7 @@ impl<'de> Visitor<'de> for ShapeVisitor {
         while let Some(item) = items.next_element()? {
             sequence.push(item);
         }
+        sequence.shrink_to_fit();
         Ok(Shape::Sequence(sequence))
     }
 
@@ -208,6 +209,7 @@ impl<'de> Visitor<'de> for ShapeVisitor {
         while let Some((name, value)) = entries.next_entry::<String, Tree>()? {
             fields.push((name, value));
         }
+        fields.shrink_to_fit();
         Ok(Shape::Mapping(fields))
     }
 }
@@ -219,7 +221,7 @@ mod tests {
     #[test]
     fn s38_lines_of_documents_and_fields_are_known() {
         let text = "# first\nkind: A\n---\n---\nkind: B\nspec:\n  ports:\n  - name: x\n    port: 80\n  labels:\n    a.b/c: d\n";
-        let documents = parse(text).expect("valid");
+        let documents: Vec<Tree> = parse(text).expect("valid");
         assert_eq!(documents.iter().map(|tree| tree.line).collect::<Vec<_>>(), [2, 5]);
         let lines = ["spec.ports[0].port", "spec.labels[a.b/c]", "spec.ports[7].port", "nothing"];
         assert_eq!(lines.map(|path| documents[1].line_of(path)), [9, 11, 8, 5]);
@@ -227,10 +229,11 @@ mod tests {
 
     #[test]
     fn s38_anchors_and_json_are_read() {
-        let yaml = parse("a: &x {p: 1}\nb: *x\nc:\n  <<: *x\n  q: \"2\"\n  n: n\n  o:\n").expect("valid");
+        let yaml: Vec<Tree> = parse("a: &x {p: 1}\nb: *x\nc:\n  <<: *x\n  q: \"2\"\n  n: n\n  o:\n").expect("valid");
         let expected = serde_json::json!({"a": {"p": 1}, "b": {"p": 1}, "c": {"p": 1, "q": "2", "n": "n"}});
         assert_eq!(yaml[0].to_value(), expected);
-        assert_eq!(parse(&expected.to_string()).expect("valid")[0].to_value(), expected);
+        let json: Vec<Tree> = parse(&expected.to_string()).expect("valid");
+        assert_eq!(json[0].to_value(), expected);
     }
 
     #[test]
@@ -241,7 +244,7 @@ mod tests {
             ("a: 1\n  b: 2\n", 2..=2),
             ("a: 1\n---\nb: \"x\n", 3..=4),
         ] {
-            let error = parse(text).expect_err("broken");
+            let error = parse::<Vec<Tree>>(text).expect_err("broken");
             assert!(line.contains(&error.line), "{text:?}: {error}");
             assert!(!error.reason.contains('\n') && !error.reason.contains("Options"), "{error}");
         }

@@ -60,6 +60,10 @@ fn services_are_listed_between_graphs() {
     ];
     let view = view();
     assert_eq!(lines(&view, &after(&view, &[]), (87, 18)), expected);
+    let page = include_str!("../../../../../docs/commands.md");
+    for same in [expected[5], expected[17]] {
+        assert!(page.lines().any(|line| line == same), "docs/commands.md shows another line than {same}");
+    }
 }
 
 #[test]

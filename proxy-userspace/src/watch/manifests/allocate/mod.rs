@@ -13,7 +13,7 @@ use ipnet::IpNet;
 use self::allocator::Allocator;
 pub use self::{allocations::Allocations, probe::fnv1a};
 use super::{
-    decode::{DecodedObject, Found},
+    content::{Found, KeptObject},
     refusal::Refusal,
     validate::Fault,
 };
@@ -53,8 +53,8 @@ pub fn allocate<'a>(services: impl IntoIterator<Item = &'a Found>, ranges: &Rang
     let mut allocator = Allocator::new(ranges);
     let mut drafts = Vec::new();
     for found in services {
-        let DecodedObject::Service(service) = &found.object else { continue };
-        let mut service = service.clone();
+        let KeptObject::Service(service) = &found.object else { continue };
+        let mut service = service.unpack();
         let faults = defaults::complete(&mut service, ranges)
             .and_then(|()| allocator.allocate_requested(&service))
             .err()
@@ -71,9 +71,8 @@ pub fn allocate<'a>(services: impl IntoIterator<Item = &'a Found>, ranges: &Rang
         allocator.renew(&mut draft.service, before.of(&draft.key));
     }
     for mut draft in drafts {
-        let no_node_ports = draft.found.tree.at("spec.allocateLoadBalancerNodePorts").map(super::tree::Tree::to_value)
-            == Some(false.into());
-        match allocator.fill(&mut draft.service, &draft.key, !no_node_ports) {
+        let node_ports = draft.service.spec.allocate_load_balancer_node_ports != Some(false);
+        match allocator.fill(&mut draft.service, &draft.key, node_ports) {
             Ok(()) => {
                 result.allocations.remember(draft.key, &draft.service);
                 result.services.push(draft.service);

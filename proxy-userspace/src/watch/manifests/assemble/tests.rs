@@ -1,7 +1,7 @@
 use super::*;
-use crate::objects::{EndpointSlice, Service};
-use crate::watch::kube::{ENDPOINT_SLICES, SERVICES};
-use crate::watch::manifests::sample::{assembled as build_one, assembled_after, service, shown, slices};
+use crate::watch::manifests::sample::{
+    assembled as build_one, assembled_after, content, ranges, service, shown, slices,
+};
 
 fn service_at(port: u16) -> String {
     format!("apiVersion: v1\nkind: Service\nmetadata: {{name: web}}\nspec: {{ports: [{{port: {port}}}]}}\n")
@@ -31,7 +31,7 @@ fn s20_service_cidrs_are_reported_and_their_addresses_may_be_chosen() {
     let cidrs: Vec<_> = assembled
         .objects
         .values()
-        .filter_map(|object| if let Object::ServiceCidr(cidr) = object { cidr.spec.cidrs.clone() } else { None })
+        .filter_map(|object| if let Object::ServiceCidr(cidr) = object.unpack() { cidr.spec.cidrs } else { None })
         .collect();
     assert_eq!(cidrs, [vec!["10.96.0.0/24", "fd00:96::/112"], vec!["10.97.0.0/24"]]);
     assert_eq!(service(&assembled, "web").spec.cluster_ip.as_deref(), Some("10.97.0.9"));
@@ -50,25 +50,19 @@ fn s3_hand_made_slices_are_passed_through() {
     let assembled = build_one(
         "apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {name: web-1, labels: {kubernetes.io/service-name: web}}\naddressType: IPv4\nendpoints: [{addresses: [10.1.0.1]}]\nports: [{port: 8080}]\n",
     );
-    let slice = slices(&assembled)[0];
+    let slice = &slices(&assembled)[0];
     assert_eq!(slice.metadata.namespace.as_deref(), Some("default"));
     assert_eq!(slice.endpoints.as_ref().map(Vec::len), Some(1));
 }
 
 #[test]
-fn s1_s3_a_folder_hides_what_the_selectors_of_a_watch_hide() {
-    let labelled = |label: &str| ObjectMeta {
-        labels: Some(BTreeMap::from([(label.to_owned(), String::new())])),
-        ..ObjectMeta::default()
-    };
-    let service = |label: &str| Object::Service(Service { metadata: labelled(label), ..Service::default() });
-    let slice =
-        |label: &str| Object::EndpointSlice(EndpointSlice { metadata: labelled(label), ..EndpointSlice::default() });
-    for label in SERVICES.split(',') {
-        assert!(!is_ours(&service(label.strip_prefix('!').expect("a label that must be absent"))), "{label}");
-    }
-    for label in ENDPOINT_SLICES.split(',') {
-        assert!(!is_ours(&slice(label.strip_prefix('!').expect("a label that must be absent"))), "{label}");
-    }
-    assert!(is_ours(&service("app")) && is_ours(&slice("app")) && is_ours(&service(HEADLESS_LABEL)));
+fn an_unchanged_slice_is_in_memory_once() {
+    let file = content(
+        "a.yaml",
+        "apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {name: web-1}\naddressType: IPv4\n",
+    );
+    let assembled = assemble([&file], &ranges(&["10.96.0.0/24"]), "node-1", &Allocations::default());
+    let KeptObject::EndpointSlice(kept) = &file.objects[0].object else { panic!("a slice: {file:?}") };
+    let reported = assembled.objects.values().find(|object| object.is_shared_with(&kept.object));
+    assert!(reported.is_some(), "{assembled:?}");
 }

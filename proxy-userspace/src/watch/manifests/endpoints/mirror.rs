@@ -12,6 +12,9 @@ use crate::{
     watch::manifests::validate::parse_address,
 };
 
+/// The annotation of Endpoints that are a lock of leader election, and no backends.
+pub const LEADER: &str = "control-plane.alpha.kubernetes.io/leader";
+
 /// core/v1 Endpoints.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -62,5 +65,5 @@ pub(super) fn slices(service: &Service, object: &Endpoints) -> Vec<EndpointSlice
 fn mirrored(object: &Endpoints) -> bool {
     let has = |map: &Option<BTreeMap<String, String>>, key: &str| map.as_ref().and_then(|map| map.get(key)).cloned();
     has(&object.metadata.labels, "endpointslice.kubernetes.io/skip-mirror").as_deref() != Some("true")
-        && has(&object.metadata.annotations, "control-plane.alpha.kubernetes.io/leader").is_none()
+        && has(&object.metadata.annotations, LEADER).is_none()
 }

@@ -7,7 +7,7 @@ mod select;
 use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-pub use mirror::Endpoints;
+pub use mirror::{Endpoints, LEADER};
 use proxy_common::Protocol;
 
 use super::validate::family_name;
@@ -22,16 +22,12 @@ const MANAGED_BY: &str = "endpointslice.kubernetes.io/managed-by";
 
 /// Returns the slices of all Services: made from Pods if the Service has a selector, otherwise mirrored from the Endpoints
 /// of the same name.
-pub fn generate<'a>(
-    services: &[Service],
-    pods: impl IntoIterator<Item = &'a Pod>,
-    legacy: &[&Endpoints],
-) -> Vec<EndpointSlice> {
+pub fn generate(services: &[Service], pods: &[Pod], legacy: &[Endpoints]) -> Vec<EndpointSlice> {
     let mut by_namespace: BTreeMap<&str, Vec<&Pod>> = BTreeMap::new();
-    for pod in pods.into_iter().filter(|pod| select::eligible(pod)) {
+    for pod in pods.iter().filter(|pod| select::eligible(pod)) {
         by_namespace.entry(namespace(&pod.metadata)).or_default().push(pod);
     }
-    let legacy: BTreeMap<_, _> = legacy.iter().map(|object| (full_name(&object.metadata), *object)).collect();
+    let legacy: BTreeMap<_, _> = legacy.iter().map(|object| (full_name(&object.metadata), object)).collect();
     let mut slices = Vec::new();
     for service in services.iter().filter(|service| service.spec.r#type.as_deref() != Some("ExternalName")) {
         if let Some(selector) = service.spec.selector.as_ref().filter(|selector| !selector.is_empty()) {

@@ -1,3 +1,5 @@
+use serde_json::json;
+
 use super::*;
 use crate::watch::manifests::sample::{assembled, service, shown, slices};
 
@@ -124,18 +126,24 @@ fn s37_each_family_of_the_service_has_its_slices() {
 
 #[test]
 fn s37_generated_slices_are_named_by_their_content_and_labelled() {
-    let text = selected("clusterIP: None, ports: [{port: 80}]", &[("a", &ready("10.1.0.1"))]);
-    let first = assembled(&text);
-    let labels = slices(&first)[0].metadata.labels.clone().expect("labels");
+    let service = |cluster_ip: &str| {
+        let spec = json!({"clusterIP": cluster_ip, "ipFamilies": ["IPv4"], "selector": {"app": "web"}, "ports": [{"port": 80}]});
+        serde_json::from_value::<Service>(json!({"metadata": {"name": "web"}, "spec": spec})).expect("a Service")
+    };
+    let pod = |name: &str, ip: &str| {
+        let status = json!({"podIPs": [{"ip": ip}], "conditions": [{"type": "Ready", "status": "True"}]});
+        let metadata = json!({"name": name, "labels": {"app": "web"}});
+        serde_json::from_value::<Pod>(json!({"metadata": metadata, "status": status})).expect("a Pod")
+    };
+    let (a, b) = (pod("a", "10.1.0.1"), pod("b", "10.1.0.2"));
+    let first = generate(&[service("None")], std::slice::from_ref(&a), &[]);
+    let labels = first[0].metadata.labels.as_ref().expect("labels");
     assert_eq!(labels.get(SERVICE_NAME).map(String::as_str), Some("web"));
     assert_eq!(labels.get(HEADLESS).map(String::as_str), Some(""));
-    let more = assembled(&selected(
-        "clusterIP: None, ports: [{port: 80}]",
-        &[("a", &ready("10.1.0.1")), ("b", &ready("10.1.0.2"))],
-    ));
-    assert_eq!(slices(&first)[0].metadata.name, slices(&more)[0].metadata.name);
-    let plain = assembled(&selected("ports: [{port: 80}]", &[("a", &ready("10.1.0.1"))]));
-    assert!(!slices(&plain)[0].metadata.labels.as_ref().expect("labels").contains_key(HEADLESS));
+    let more = generate(&[service("None")], &[a.clone(), b], &[]);
+    assert_eq!(first[0].metadata.name, more[0].metadata.name);
+    let plain = generate(&[service("10.96.0.1")], &[a], &[]);
+    assert!(!plain[0].metadata.labels.as_ref().expect("labels").contains_key(HEADLESS));
 }
 
 #[test]

@@ -1,6 +1,10 @@
-use std::{fs, os::unix::fs::symlink};
+use std::{fs, os::unix::fs::symlink, thread};
 
 use super::*;
+use crate::{
+    objects::Service,
+    watch::manifests::{content::KeptObject, packed::Packed},
+};
 
 const SERVICE: &str = "apiVersion: v1\nkind: Service\nmetadata: {name: NAME}\nspec: {ports: [{port: 80}]}\n";
 
@@ -69,6 +73,33 @@ fn s38_a_broken_file_keeps_its_last_good_content_and_is_named_with_its_line() {
     fs::remove_file(&bad).expect("removed");
     assert!(folder.rescan().expect("readable"));
     assert_eq!(names(&folder), ["a"]);
+}
+
+#[test]
+fn s38_a_change_of_one_file_reads_no_other() {
+    /// Returns the Services as they are kept.
+    fn services(folder: &Folder) -> Vec<Packed<Service>> {
+        let objects = folder.contents().flat_map(|content| &content.objects);
+        let packed = objects.map(|found| match &found.object {
+            KeptObject::Service(service) => service.clone(),
+            other => panic!("a Service, not {other:?}"),
+        });
+        packed.collect()
+    }
+    let root = tempfile::tempdir().expect("a temporary folder");
+    let (changed, other) = (root.path().join("a.yaml"), root.path().join("b.yaml"));
+    write(&changed, "a");
+    write(&other, "b");
+    // Stamps are trusted from then on.
+    thread::sleep(STAMP_GRAIN * 2);
+    let mut folder = Folder::new(root.path().to_owned());
+    folder.rescan().expect("readable");
+    let before = services(&folder);
+    write(&changed, "c");
+    assert!(folder.rescan().expect("readable"));
+    let now = services(&folder);
+    assert_eq!(names(&folder), ["c", "b"]);
+    assert!(now[1].is_shared_with(&before[1]) && !now[0].is_shared_with(&before[0]));
 }
 
 #[test]
