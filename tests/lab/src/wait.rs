@@ -24,15 +24,17 @@ pub(super) fn scaled(usual: Duration) -> Duration {
 }
 
 /// Checks `condition` every few milliseconds until it holds. Returns false when `timeout` has passed, which is scaled
-/// for this machine.
+/// for this machine. The last check begins after that: one that takes long on a busy machine may have begun before the
+/// condition held.
 #[must_use]
 pub fn eventually(timeout: Duration, mut condition: impl FnMut() -> bool) -> bool {
     let (start, timeout) = (Instant::now(), scaled(timeout));
     loop {
+        let is_last = start.elapsed() >= timeout;
         if condition() {
             return true;
         }
-        if start.elapsed() >= timeout {
+        if is_last {
             return false;
         }
         thread::sleep(INTERVAL);
@@ -45,4 +47,21 @@ pub fn wait_for(what: &str, timeout: Duration, condition: impl FnMut() -> bool) 
         return Ok(());
     }
     Err(Error::Timeout { what: what.to_owned(), elapsed: scaled(timeout), context: String::new() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_check_that_began_in_time_and_took_long_is_not_the_last() {
+        let mut looks = 0;
+        let held = eventually(Duration::from_millis(1), || {
+            looks += 1;
+            thread::sleep(Duration::from_millis(2));
+            looks == 2
+        });
+        assert!(held);
+        assert!(!eventually(Duration::ZERO, || false));
+    }
 }
