@@ -19,7 +19,7 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// The pages, and what their commands begin with: in commands.md, what follows is a transcript.
 const PAGES: [(&str, &str); 3] = [("commands.md", "# "), ("operate.md", ""), ("troubleshoot.md", "")];
@@ -162,7 +162,9 @@ fn every_command_of_the_pages_runs_on_a_node() {
     assert!(lines.len() > 30, "{lines:?}");
     let waggle = find_program("waggle", "WAGGLE_BIN").expect("find waggle");
     from_outside_by("auto", "trouble", |outside| {
-        outside.web_of_both().iter().for_each(|object| outside.scene.put(object));
+        let mut objects = outside.web_of_both();
+        objects[0]["metadata"]["labels"] = json!({ "app": "web", "tier": "front" });
+        objects.iter().for_each(|object| outside.scene.put(object));
         expect(&outside.client, outside.node_port(Family::Ipv4), &["far", "p1"]);
         let terminal = Terminal { node: &outside.scene.node, waggle };
         let mut refusing = Family::Ipv4.frontend(1);
@@ -174,8 +176,9 @@ fn every_command_of_the_pages_runs_on_a_node() {
             } else {
                 terminal.run(line)
             };
-            for Typed { shown, .. } in commands.iter().filter(|typed| typed.command == line && !typed.shown.is_empty())
-            {
+            // A terminal shows messages, too, which are not in the output.
+            let has_output = |typed: &&Typed| typed.shown.iter().any(|line| !line.starts_with("waggle: "));
+            for Typed { shown, .. } in commands.iter().filter(|typed| typed.command == line).filter(has_output) {
                 let printed: Vec<_> = printed.lines().collect();
                 let of = if line.ends_with("json") { fields } else { fixed };
                 let (wanted, seen) = (of(shown), of(&printed));
