@@ -164,7 +164,9 @@ fn every_command_of_the_pages_runs_on_a_node() {
     from_outside_by("auto", "trouble", |outside| {
         let mut objects = outside.web_of_both();
         objects[0]["metadata"]["labels"] = json!({ "app": "web", "tier": "front" });
-        objects.iter().for_each(|object| outside.scene.put(object));
+        for object in &objects {
+            outside.scene.put(object);
+        }
         expect(&outside.client, outside.node_port(Family::Ipv4), &["far", "p1"]);
         let terminal = Terminal { node: &outside.scene.node, waggle };
         let mut refusing = Family::Ipv4.frontend(1);
