@@ -3,41 +3,81 @@
 
 /// Castagnoli's polynomial. Bits are reflected throughout: bit 31 stands for x⁰.
 const POLYNOMIAL: u32 = 0x82f6_3b78;
-/// Number of bits of a packet's length.
-const LENGTH_BITS: usize = 16;
+/// Number of hexadecimal digits of a packet's length.
+const DIGITS: usize = 4;
 
-/// `FACTORS[n][bit]`: the factor for bit n of a length. It is 1 if the bit is 0, else x to the power of 8 · 2ⁿ, which stands for
-/// 2ⁿ zero bytes. The table has both, because a branch would double the verifier's work for each bit.
-static FACTORS: [[u32; 2]; LENGTH_BITS] = {
-    let mut table = [[1 << 31; 2]; LENGTH_BITS];
-    table[0][1] = 1 << (31 - 8);
-    let mut index = 1;
-    while index < LENGTH_BITS {
-        table[index][1] = multiply(table[index - 1][1], table[index - 1][1]);
+/// `FACTORS[digit][value]`: x to the power of 8 · value · 16^digit, which stands for value · 16^digit zero bytes.
+static FACTORS: [[u32; 16]; DIGITS] = {
+    let mut table = [[1 << 31; 16]; DIGITS];
+    let (mut digit, mut unit) = (0, 1 << (31 - 8));
+    while digit < DIGITS {
+        let mut value = 1;
+        while value < 16 {
+            table[digit][value] = multiply(table[digit][value - 1], unit);
+            value += 1;
+        }
+        unit = multiply(table[digit][15], unit);
+        digit += 1;
+    }
+    table
+};
+
+/// `REMAINDERS[n]`: n · x³² modulo [`POLYNOMIAL`], for the four highest powers of a polynomial.
+static REMAINDERS: [u32; 16] = {
+    let mut table = [0; 16];
+    let mut index = 0;
+    while index < 16 {
+        let (mut remainder, mut bit) = (index as u32, 0);
+        while bit < 4 {
+            remainder = remainder >> 1 ^ POLYNOMIAL * (remainder & 1);
+            bit += 1;
+        }
+        table[index] = remainder;
         index += 1;
     }
     table
 };
 
-/// The product of two polynomials modulo [`POLYNOMIAL`], without branches.
+/// The product of two polynomials modulo [`POLYNOMIAL`], without a loop over bits, whose branches are costly for the verifier.
 #[inline(always)]
-const fn multiply(a: u32, mut b: u32) -> u32 {
-    let (mut product, mut bit) = (0, 32);
-    while bit > 0 {
-        bit -= 1;
-        product ^= b & (a >> bit & 1).wrapping_neg();
-        b = b >> 1 ^ POLYNOMIAL & (b & 1).wrapping_neg();
+const fn multiply(a: u32, b: u32) -> u32 {
+    let product = multiply_without_carries(a, b) << 1;
+    let (mut remainder, mut digit) = (product as u32, 0);
+    while digit < 8 {
+        remainder = remainder >> 4 ^ REMAINDERS[(remainder & 15) as usize];
+        digit += 1;
+    }
+    (product >> 32) as u32 ^ remainder
+}
+
+/// The product of two polynomials with bits as coefficients. Multiplies numbers in which three of four bits are 0: no carry
+/// reaches the next bit that counts, since at most eight bits are added.
+#[inline(always)]
+const fn multiply_without_carries(a: u32, b: u32) -> u64 {
+    const EVERY_FOURTH: u64 = 0x1111_1111_1111_1111;
+    let (a, b) = (a as u64, b as u64);
+    let mut product = 0;
+    let mut offset = 0;
+    while offset < 4 {
+        let mut sum = 0;
+        let mut part = 0;
+        while part < 4 {
+            sum ^= (a & EVERY_FOURTH << part) * (b & EVERY_FOURTH << ((4 + offset - part) % 4));
+            part += 1;
+        }
+        product |= sum & EVERY_FOURTH << offset;
+        offset += 1;
     }
     product
 }
 
-/// The value to XOR into the checksum of an SCTP packet of `length` bytes, if its first word (both ports in host byte order,
-/// source first) was XORed with `change`.
+/// The value to XOR into the checksum of an SCTP packet of `length` bytes, below 65,536, if its first word (both ports in host
+/// byte order, source first) was XORed with `change`.
 #[inline(always)]
-pub fn crc32c_change(change: u32, length: usize) -> u32 {
+pub fn crc32c_change(change: u32, length: u32) -> u32 {
     let mut crc = change.swap_bytes();
-    for (bit, factors) in FACTORS.iter().enumerate() {
-        crc = multiply(crc, factors[length >> bit & 1]);
+    for (digit, factors) in FACTORS.iter().enumerate() {
+        crc = multiply(crc, factors[(length >> (4 * digit) & 15) as usize]);
     }
     crc
 }
@@ -57,14 +97,14 @@ mod tests {
     #[test]
     fn s28_a_change_of_ports_changes_the_checksum_as_a_new_sum_would() {
         assert_eq!(crc32c(b"123456789"), 0xe306_9283, "the reference is CRC32c");
-        let mut packet = [0x5a_u8; 1500];
-        for length in [12, 13, 28, 1499, 1500] {
+        let mut packet = [0x5a_u8; 65_535];
+        for length in [12, 13, 28, 1499, 1500, 65_535] {
             let before = crc32c(&packet[..length]);
             let change = 0x1234_f0e1_u32;
             for (byte, change) in packet.iter_mut().zip(change.to_be_bytes()) {
                 *byte ^= change;
             }
-            assert_eq!(before ^ crc32c_change(change, length), crc32c(&packet[..length]), "{length} bytes");
+            assert_eq!(before ^ crc32c_change(change, length as u32), crc32c(&packet[..length]), "{length} bytes");
         }
     }
 }
