@@ -14,9 +14,9 @@ Examples:
   waggle capture -w - | wireshark -k -i -
   waggle capture --port 30080 -w - | tshark -r - -T fields -e frame.interface_name -e frame.comment
 
-Exit code: 0, also after Ctrl-C, or 1 if a Service, device or reason is not there, or the instance was removed meanwhile. In the
-file, each device and hook has two interfaces: \"eth0 xdp in\" has what the program received, \"eth0 xdp out\" what it sent, or
-passed on changed. A packet's comment names the Service and the verdict.";
+In the file, each device and hook has two interfaces: \"eth0 xdp in\" has what the program received, \"eth0 xdp out\" what it \
+sent, or passed on changed. A packet's comment names the Service and the verdict. \
+Exit code: 0, also after Ctrl-C, or 1 if a Service, device or reason is not there, or the instance was removed meanwhile.";
 
 /// `waggle capture`.
 #[derive(Args, Clone, Debug)]

@@ -7,13 +7,13 @@ use clap::Args;
 use super::{DeviceArgs, Output, run::PortRange};
 
 pub(super) const AFTER_HELP: &str = "\
-Exit code: 0, or 1 if something is missing that the agent needs. Nothing is changed. Run it as root, in the network namespace that
-the agent will run in: without root, some of it can't be seen, and the lines say so.
-
 Examples:
   waggle check
   waggle check --devices eth0,eth1 --device-mode xdp
-  waggle check -o json | jq '.[] | select(.level != \"ok\")'";
+  waggle check -o json | jq '.[] | select(.level != \"ok\")'
+
+Run it as root, in the network namespace that the agent will run in: without root, some of it can't be seen, and the lines \
+say so. Exit code: 0, or 1 if something is missing that the agent needs.";
 
 /// `waggle check`.
 #[derive(Args, Clone, Debug)]

@@ -6,7 +6,7 @@ use proxy_common::Protocol;
 use super::InstanceArgs;
 
 /// The examples below the help.
-pub(super) const EXAMPLES: &str = "\
+pub(super) const AFTER_HELP: &str = "\
 Examples:
   waggle explain 10.244.1.7 svc/web:http
   waggle explain 192.0.2.9:40001 192.168.50.1:30080
@@ -14,9 +14,9 @@ Examples:
   waggle explain --object svc/web -n shop
   waggle explain --drop no_local_backend
 
-Run it in the node's network namespace, as the agent runs: it asks the kernel for addresses and routes. The exit code is 0
-if there is an explanation, also if the connection would be refused, 1 if there is none, and 3 if the loaded programs disagree
-with the other steps, which is a bug of Waggle.";
+Run it in the node's network namespace, as the agent runs: it asks the kernel for addresses and routes. \
+Exit code: 0 if there is an explanation, also if the connection would be refused, 1 if there is none, 3 if the loaded \
+programs disagree with the other steps, which is a bug of Waggle.";
 
 /// `waggle explain`.
 #[derive(Args, Clone, Debug)]

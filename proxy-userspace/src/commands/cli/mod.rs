@@ -90,7 +90,7 @@ pub enum Command {
     Check(Box<CheckArgs>),
     /// Say step by step what would happen to a new connection, read from the pinned maps; changes nothing, and works without a
     /// running agent
-    #[command(after_help = explain::EXAMPLES)]
+    #[command(after_help = explain::AFTER_HELP)]
     Explain(ExplainArgs),
     /// Write what XDP and TC receive and send to a pcapng file, with Service and verdict in a comment on each packet; works without
     /// a running agent
@@ -193,6 +193,17 @@ mod tests {
                 let stands_alone = !help.is_empty() && !help.starts_with('…');
                 assert!(stands_alone, "{} --{}: {help:?}", command.get_name(), argument.get_id());
             }
+        }
+    }
+
+    #[test]
+    fn lines_of_prose_are_broken_by_the_terminals_width_alone() {
+        for command in Cli::command().get_subcommands() {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let is_prose = |line: &str| !line.is_empty() && !line.starts_with(' ') && !line.ends_with(':');
+            let lines: Vec<_> = help.lines().collect();
+            let broken = lines.windows(2).find(|pair| pair.iter().all(|line| is_prose(line)));
+            assert_eq!(broken, None, "{}", command.get_name());
         }
     }
 

@@ -8,13 +8,13 @@ use super::{InstanceArgs, Output};
 use crate::config::METRICS_PORT;
 
 pub(super) const AFTER_HELP: &str = "\
-Exit code: 0 if the instance is healthy or degraded, as /livez sees it, 1 if it is unhealthy, has no agent that answers, or is not
-on this machine.
-
 Examples:
   waggle status
   waggle status -o wide
-  waggle status -o json | jq .reasons";
+  waggle status -o json | jq .reasons
+
+Exit code: 0 if the instance is healthy or degraded, as /livez sees it, 1 if it is unhealthy, has no agent that answers, or \
+is not on this machine.";
 
 /// Where an agent serves its metrics and status by default.
 pub(super) const AGENT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), METRICS_PORT);

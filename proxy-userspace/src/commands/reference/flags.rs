@@ -2,7 +2,7 @@
 
 use clap::{Arg, ArgAction, Command, CommandFactory as _};
 
-use super::text::{item, sentence};
+use super::text::{item, paragraph, sentence};
 use crate::commands::cli::Cli;
 
 /// The help of kube-proxy's flags that are ignored.
@@ -43,15 +43,17 @@ fn command(command: &Command) -> String {
         text.push('\n');
         text.extend(group.into_iter().map(argument));
     }
-    text + &examples(command) + &of_kube_proxy(command)
+    text + &after_help(command) + &of_kube_proxy(command)
 }
 
-/// Returns the examples of a command's help, as a code block.
-fn examples(command: &Command) -> String {
+/// Returns what follows the flags in a command's help: examples as a code block, then what else there is to say.
+fn after_help(command: &Command) -> String {
     let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
-    let Some(lines) = help.strip_prefix("Examples:\n") else { return String::new() };
-    let lines: Vec<_> = lines.lines().map(str::trim).collect();
-    format!("\n```\n{}\n```\n", lines.join("\n"))
+    let Some(help) = help.strip_prefix("Examples:\n") else { return String::new() };
+    let (examples, prose) = help.split_once("\n\n").unwrap_or((help, ""));
+    let examples: Vec<_> = examples.lines().map(str::trim).collect();
+    let prose = if prose.is_empty() { String::new() } else { format!("\n{}", paragraph(prose)) };
+    format!("\n```\n{}\n```\n{prose}", examples.join("\n"))
 }
 
 /// Returns what a user types for an argument: `--flag VALUE`, `NAME…`.

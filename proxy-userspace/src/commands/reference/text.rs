@@ -5,17 +5,26 @@ const WIDTH: usize = 130;
 
 /// Returns an item of a list, with lines of at most [`WIDTH`] characters where the words allow that.
 pub(super) fn item(text: &str) -> String {
-    let mut lines = vec![String::from("-")];
+    wrapped("- ", "  ", text)
+}
+
+/// Returns a paragraph, with lines of at most [`WIDTH`] characters where the words allow that.
+pub(super) fn paragraph(text: &str) -> String {
+    wrapped("", "", text)
+}
+
+/// Wraps text between words. The first line begins with `first`, further ones with `indent`.
+fn wrapped(first: &str, indent: &str, text: &str) -> String {
+    let (mut lines, mut line, mut is_empty) = (String::new(), first.to_owned(), true);
     for word in text.split_whitespace() {
-        let line = lines.last_mut().expect("there is a first line");
-        if line.chars().count() + 1 + word.chars().count() > WIDTH && line.len() > 1 {
-            lines.push(format!("  {word}"));
-        } else {
-            line.push(' ');
-            line.push_str(word);
+        if !is_empty && line.chars().count() + 1 + word.chars().count() > WIDTH {
+            lines.extend([&line, "\n"]);
+            (line, is_empty) = (indent.to_owned(), true);
         }
+        line.extend([if is_empty { "" } else { " " }, word]);
+        is_empty = false;
     }
-    lines.join("\n") + "\n"
+    lines + &line + "\n"
 }
 
 /// Returns a row of a table.
@@ -42,4 +51,5 @@ fn items_are_wrapped_between_words() {
     assert_eq!(text.matches("word").count(), 60);
     assert_eq!(item("one"), "- one\n");
     assert_eq!(item(&"x".repeat(200)).lines().count(), 1, "a long word is not cut");
+    assert_eq!(paragraph("one  two\nthree"), "one two three\n");
 }
