@@ -23,7 +23,7 @@ use crate::{
     filter::{filter_address, port_class},
     flow::{conntrack::insert_embryonic, table::FlowTable},
     maps::{JIFFIES_PER_SECOND, SERVICES},
-    owner::owner,
+    owner::{IsConnected, owner_is},
     packet::Packet,
     scratch::{Parsed, ReplyRoom, take_sent},
 };
@@ -56,7 +56,7 @@ pub fn is_over<P: Packet>(packet: &P, headers: &mut Parsed<'_>) -> Result<bool, 
     if !headers.flags().opens() {
         return Ok(false);
     }
-    Ok(!owner(packet.context(), &headers.store()?.tuple).is_connected())
+    Ok(!owner_is::<IsConnected>(packet.context(), &headers.store()?.tuple))
 }
 
 /// Why the reply to this packet could be mistaken for a packet of a Service: its port may be a node port, a frontend's port, or

@@ -15,91 +15,104 @@ const CURRENT_NETNS: u64 = u64::MAX;
 const CLOSED: u32 = 7;
 const LISTENING: u32 = 10;
 
-/// The properties of the socket that a packet would go to. Nothing if there is no such socket.
-#[derive(Clone, Copy)]
-pub struct SocketOwner(u32);
+/// A question about the socket that a packet would go to. The answer is all that a lookup returns: the verifier follows each
+/// value that it may have.
+pub trait Question {
+    /// Answers it.
+    ///
+    /// # Safety
+    ///
+    /// The caller holds the socket. The verifier checks every access.
+    unsafe fn answer(sk: *const bpf_sock, tuple: &Tuple) -> bool;
+}
 
-impl SocketOwner {
-    const PRESENT: u32 = 1;
-    const CONNECTED: u32 = 2;
-    const AT_ADDRESS: u32 = 4;
+/// Is it without a peer, and bound to the very address that the packet is sent to?
+pub struct ListensAtAddress;
 
-    /// There is no socket.
-    pub const NONE: Self = Self(0);
-
-    /// Whether there is a socket without a peer, bound to the very address that the packet is sent to.
+impl Question for ListensAtAddress {
     #[inline(always)]
-    pub const fn listens_at_address(self) -> bool {
-        self.0 == Self::PRESENT | Self::AT_ADDRESS
-    }
-
-    /// Whether there is a socket that would take the packet, provided that it opens no connection. Any UDP socket would, and a
-    /// TCP socket that has a peer.
-    #[inline(always)]
-    pub const fn would_receive(self, tuple: &Tuple) -> bool {
-        self.is_connected() || self.0 != 0 && tuple.protocol == Protocol::Udp as u8
-    }
-
-    /// Whether there is a socket whose peer is the packet's sender.
-    #[inline(always)]
-    pub const fn is_connected(self) -> bool {
-        self.0 & Self::CONNECTED != 0
-    }
-
-    /// The properties of a socket as the kernel shows it.
-    #[inline(always)]
-    fn of(sk: *const bpf_sock, tuple: &Tuple) -> Self {
-        // SAFETY: the caller has found the socket and holds it; the verifier checks every access.
+    unsafe fn answer(sk: *const bpf_sock, tuple: &Tuple) -> bool {
+        let [a, b, c, d] = tuple.destination.words();
+        // SAFETY: see above.
         unsafe {
-            let is_waiting = [CLOSED, LISTENING].contains(&(*sk).state);
-            let [a, b, c, d] = tuple.destination.words();
             let is_at_address = if tuple.destination.is_ipv4() {
                 (*sk).src_ip4 == d
             } else {
                 let own = &raw const (*sk).src_ip6;
                 ((*own)[0] ^ a) | ((*own)[1] ^ b) | ((*own)[2] ^ c) | ((*own)[3] ^ d) == 0
             };
-            let connected = if is_waiting { 0 } else { Self::CONNECTED };
-            Self(Self::PRESENT | connected | if is_at_address { Self::AT_ADDRESS } else { 0 })
+            is_at_address && !has_peer(sk)
         }
     }
 }
 
-/// Looks up the socket that a packet with this tuple would go to. The kernel has no such lookup for SCTP.
+/// Is the packet's sender its peer?
+pub struct IsConnected;
+
+impl Question for IsConnected {
+    #[inline(always)]
+    unsafe fn answer(sk: *const bpf_sock, _: &Tuple) -> bool {
+        // SAFETY: see above.
+        unsafe { has_peer(sk) }
+    }
+}
+
+/// Would it take the packet, provided that it opens no connection? Any UDP socket would, and a TCP socket that has a peer.
+pub struct WouldReceive;
+
+impl Question for WouldReceive {
+    #[inline(always)]
+    unsafe fn answer(sk: *const bpf_sock, tuple: &Tuple) -> bool {
+        // SAFETY: see above.
+        tuple.protocol == Protocol::Udp as u8 || unsafe { has_peer(sk) }
+    }
+}
+
+/// Whether a socket has a peer. The kernel finds such a socket only for packets of the peer.
 #[inline(always)]
-pub fn owner(context: *mut c_void, tuple: &Tuple) -> SocketOwner {
+unsafe fn has_peer(sk: *const bpf_sock) -> bool {
+    // SAFETY: as for `Question::answer`.
+    ![CLOSED, LISTENING].contains(&unsafe { (*sk).state })
+}
+
+/// Asks about the socket that a packet with this tuple would go to. Without such a socket the answer is no. The kernel has no such
+/// lookup for SCTP.
+#[inline(always)]
+pub fn owner_is<Q: Question>(context: *mut c_void, tuple: &Tuple) -> bool {
     match Protocol::from_number(tuple.protocol.into()) {
-        Some(Protocol::Tcp) => SocketOwner(lookup_tcp(context, tuple)),
-        Some(Protocol::Udp) => SocketOwner(lookup_udp(context, tuple)),
-        _ => SocketOwner::NONE,
+        Some(Protocol::Tcp) => ask_tcp::<Q>(context, tuple),
+        Some(Protocol::Udp) => ask_udp::<Q>(context, tuple),
+        _ => false,
     }
 }
 
 /// Each helper has its own function: otherwise the compiler would merge their calls into one by a pointer, which the kernel
 /// refuses.
 #[inline(never)]
-fn lookup_tcp(context: *mut c_void, tuple: &Tuple) -> u32 {
+fn ask_tcp<Q: Question>(context: *mut c_void, tuple: &Tuple) -> bool {
     let (mut key, size) = key(tuple);
     // SAFETY: the helper takes the hook's context and reads the key.
-    describe(unsafe { bpf_sk_lookup_tcp(context, &raw mut key, size, CURRENT_NETNS, 0) }, tuple)
+    ask::<Q>(unsafe { bpf_sk_lookup_tcp(context, &raw mut key, size, CURRENT_NETNS, 0) }, tuple)
 }
 
 #[inline(never)]
-fn lookup_udp(context: *mut c_void, tuple: &Tuple) -> u32 {
+fn ask_udp<Q: Question>(context: *mut c_void, tuple: &Tuple) -> bool {
     let (mut key, size) = key(tuple);
     // SAFETY: as above.
-    describe(unsafe { bpf_sk_lookup_udp(context, &raw mut key, size, CURRENT_NETNS, 0) }, tuple)
+    ask::<Q>(unsafe { bpf_sk_lookup_udp(context, &raw mut key, size, CURRENT_NETNS, 0) }, tuple)
 }
 
 #[inline(always)]
-fn describe(sk: *mut bpf_sock, tuple: &Tuple) -> u32 {
+fn ask<Q: Question>(sk: *mut bpf_sock, tuple: &Tuple) -> bool {
     if sk.is_null() {
-        return 0;
+        return false;
     }
-    let owner = SocketOwner::of(sk, tuple);
     // SAFETY: the helper has just handed the socket over.
-    unsafe { bpf_sk_release(sk.cast()) };
-    owner.0
+    unsafe {
+        let answer = Q::answer(sk, tuple);
+        bpf_sk_release(sk.cast());
+        answer
+    }
 }
 
 /// The helpers' key, and the length of its used part in bytes.

@@ -26,7 +26,7 @@ use crate::{
     live::Live,
     maps::SECRET,
     node::{node_address, own_address},
-    owner::{SocketOwner, owner},
+    owner::{IsConnected, owner_is},
     packet::Packet,
     scratch::ReplyRoom,
     service::lookup_service,
@@ -49,7 +49,7 @@ pub fn open_flow<P: Packet>(
     if let Some(refusal) = Verdict::from_code(find_service(tuple, &mut service)) {
         return Err(refusal);
     }
-    if service.kind != FrontendKind::ClusterIp as u8 && owner_of_datagram(packet.context(), tuple).is_connected() {
+    if service.kind != FrontendKind::ClusterIp as u8 && belongs_to_socket(packet.context(), tuple) {
         return Err(Verdict::Pass);
     }
     check_client(&Live, &service, &tuple.source)?;
@@ -71,11 +71,11 @@ pub fn open_flow<P: Packet>(
     Ok(())
 }
 
-/// The socket of this node that a datagram is for. If the socket has sent a datagram to the peer, that was noted when it left
-/// (`foreign.rs`), unless it left by a device that is not served, or before this program was attached.
+/// Whether a datagram is for a socket of this node that is connected to the sender. If the socket has sent a datagram to its peer,
+/// that was noted when it left (`foreign.rs`), unless it left by a device that is not served, or before this program was attached.
 #[inline(always)]
-fn owner_of_datagram(context: *mut c_void, tuple: &Tuple) -> SocketOwner {
-    if tuple.protocol == Protocol::Udp as u8 { owner(context, tuple) } else { SocketOwner::NONE }
+fn belongs_to_socket(context: *mut c_void, tuple: &Tuple) -> bool {
+    tuple.protocol == Protocol::Udp as u8 && owner_is::<IsConnected>(context, tuple)
 }
 
 /// The number that selects a flow's backend: the same for each retransmission of a SYN or INIT.

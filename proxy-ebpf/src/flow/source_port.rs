@@ -14,7 +14,7 @@ use super::{
 use crate::{
     counters::{backend_counters, count, count_ports},
     filter::{note_snat_port, port_class},
-    owner::owner,
+    owner::{WouldReceive, owner_is},
     scratch::ReplyRoom,
     succession::own_port,
 };
@@ -158,7 +158,7 @@ impl Search<'_> {
 #[inline(always)]
 fn belongs_to_socket(search: &Search<'_>) -> bool {
     let reply = search.flow.inverse_key(search.protocol);
-    owner(search.context, &reply).would_receive(&reply)
+    owner_is::<WouldReceive>(search.context, &reply)
 }
 
 /// A port to try. The first ones are in a range that hosts don't use by default, so that SNAT_PORTS notes few ports. Later ones

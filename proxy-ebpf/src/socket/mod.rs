@@ -22,7 +22,7 @@ use crate::{
     counters::{count, count_connection},
     maps::NODE_NETNS,
     node::node_address,
-    owner::owner,
+    owner::{ListensAtAddress, owner_is},
     service::lookup_service,
 };
 
@@ -153,7 +153,7 @@ fn stays_on_loopback<S: Socket>(socket: &S, frontend: &Frontend) -> bool {
     }
     let (address, protocol) = (frontend.address, frontend.protocol);
     let call = Tuple { destination_port: frontend.port, ..Tuple::from_addresses(address, address, protocol) };
-    owner(socket.context().as_ptr(), &call).listens_at_address()
+    owner_is::<ListensAtAddress>(socket.context().as_ptr(), &call)
 }
 
 /// Selects the backend for this client.

@@ -18,6 +18,7 @@ Examples:
   waggle get backends 10.244.1.7 -o yaml
   waggle get flows 192.0.2.9
   waggle get flows web --field-selector state=established,backend=10.244.1.7
+  waggle get flows --field-selector 'ageSeconds>3600' --sort-by ageSeconds
   waggle get endpoints web --watch --output-watch-events
   waggle get drops --watch";
 
@@ -39,10 +40,14 @@ pub struct GetArgs {
     /// Show every namespace, which is the default
     #[arg(long, short = 'A')]
     pub all_namespaces: bool,
-    /// Show only rows whose fields have these values (FIELD=VALUE) or others (FIELD!=VALUE), several separated by commas. Fields
-    /// have the names that JSON has; an address matches with its port or without
+    /// Show only rows whose fields have these values (FIELD=VALUE), others (FIELD!=VALUE), or numbers below or above a limit
+    /// (FIELD<NUMBER, FIELD>NUMBER), several separated by commas. Fields have the names that JSON has; an address matches with its
+    /// port or without
     #[arg(long, value_name = "CONDITIONS")]
     pub field_selector: Option<FieldSelector>,
+    /// Sort rows by a field, which has the name that JSON has; with --watch, the rows of each look
+    #[arg(long, value_name = "FIELD")]
+    pub sort_by: Option<String>,
     /// Show only rows whose Service has labels that fulfil these conditions: KEY=VALUE, KEY!=VALUE, KEY in (VALUE,…),
     /// KEY notin (VALUE,…), KEY, !KEY, several separated by commas. For services, endpoints, flows and affinity. Needs the running
     /// agent, which is asked for the labels

@@ -9,21 +9,28 @@ use serde_json::Value;
 
 use super::output::Row;
 
-/// Conditions on the fields of rows, as in `state=established,client!=192.0.2.9`. All must hold.
+/// Conditions on the fields of rows, as in `state=established,client!=192.0.2.9,ageSeconds>60`. All must hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FieldSelector(Vec<Condition>);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Condition {
     field: String,
-    /// Whether the field must have the value, or must not.
-    is_equal: bool,
-    value: String,
+    wanted: Wanted,
+}
+
+/// What a field must be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Wanted {
+    Equal(String),
+    Unequal(String),
+    Below(u64),
+    Above(u64),
 }
 
 /// The error for a text that is no field selector.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("give FIELD=VALUE or FIELD!=VALUE, several separated by commas")]
+#[error("give FIELD=VALUE, FIELD!=VALUE, FIELD<NUMBER or FIELD>NUMBER, several separated by commas")]
 pub struct NotAFieldSelector;
 
 impl FromStr for FieldSelector {
@@ -38,42 +45,96 @@ impl FromStr for Condition {
     type Err = NotAFieldSelector;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let (field, value) = text.split_once('=').ok_or(NotAFieldSelector)?;
-        let (field, is_equal) = field.strip_suffix('!').map_or((field, true), |field| (field, false));
-        let value = if is_equal { value.strip_prefix('=').unwrap_or(value) } else { value };
-        if field.is_empty() || value.contains('=') {
-            return Err(NotAFieldSelector);
-        }
-        Ok(Self { field: field.to_owned(), is_equal, value: value.to_owned() })
+        let operator = text.find(['=', '!', '<', '>']).filter(|at| *at > 0).ok_or(NotAFieldSelector)?;
+        let (field, rest) = text.split_at(operator);
+        let value = |value: &str| if value.contains('=') { Err(NotAFieldSelector) } else { Ok(value.to_owned()) };
+        let number = |value: &str| value.parse().map_err(|_| NotAFieldSelector);
+        let wanted = if let Some(rest) = rest.strip_prefix("!=") {
+            Wanted::Unequal(value(rest)?)
+        } else if let Some(rest) = rest.strip_prefix('<') {
+            Wanted::Below(number(rest)?)
+        } else if let Some(rest) = rest.strip_prefix('>') {
+            Wanted::Above(number(rest)?)
+        } else {
+            let rest = rest.strip_prefix("==").or_else(|| rest.strip_prefix('=')).ok_or(NotAFieldSelector)?;
+            Wanted::Equal(value(rest)?)
+        };
+        Ok(Self { field: field.to_owned(), wanted })
     }
 }
 
-/// A field that rows can't be selected by.
+/// A field that rows can't be selected or sorted by.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("select {kind} by {field:?}: they have no such field; give one of {}", .known.join(", "))]
+#[error("{verb} {kind} by {field:?}: they have no such field; give one of {}", .known.join(", "))]
 pub struct UnknownField {
+    verb: &'static str,
     kind: &'static str,
     field: String,
     known: Vec<&'static str>,
 }
 
+impl UnknownField {
+    /// Checks that rows of this kind have a field, which they are to be selected or sorted by (`verb`).
+    pub(super) fn check<R: Row>(verb: &'static str, field: &str) -> Result<(), Self> {
+        let known = R::fields();
+        if known.contains(&field) {
+            return Ok(());
+        }
+        Err(Self { verb, kind: R::KIND, field: field.to_owned(), known })
+    }
+}
+
+/// Why rows can't be selected by their fields.
+#[derive(Debug, thiserror::Error)]
+pub enum SelectError {
+    /// A row has no JSON.
+    #[error(transparent)]
+    Json(#[from] serde_json::Error),
+    /// A field is compared with a number.
+    #[error("select {kind} by {field:?}: `<` and `>` are for numbers, and this is none: {value}")]
+    NotANumber {
+        /// What the rows are.
+        kind: &'static str,
+        /// The field.
+        field: String,
+        /// Its value in a row.
+        value: Value,
+    },
+}
+
 impl FieldSelector {
     /// Checks that rows of this kind have the fields.
     pub fn check<R: Row>(&self) -> Result<(), UnknownField> {
-        let known = R::fields();
-        match self.0.iter().find(|condition| !known.contains(&condition.field.as_str())) {
-            Some(unknown) => Err(UnknownField { kind: R::KIND, field: unknown.field.clone(), known }),
-            None => Ok(()),
-        }
+        self.0.iter().try_for_each(|condition| UnknownField::check::<R>("select", &condition.field))
     }
 
     /// Whether a row fulfils all conditions.
-    pub fn selects(&self, row: &impl Row) -> Result<bool, serde_json::Error> {
+    pub fn selects<R: Row>(&self, row: &R) -> Result<bool, SelectError> {
         if self.0.is_empty() {
             return Ok(true);
         }
         let row = serde_json::to_value(row)?;
-        Ok(self.0.iter().all(|condition| has(&row[&condition.field], &condition.value) == condition.is_equal))
+        for Condition { field, wanted } in &self.0 {
+            let value = &row[field];
+            let number = || match value {
+                Value::Null => Ok(None),
+                value => value.as_u64().map(Some).ok_or_else(|| SelectError::NotANumber {
+                    kind: R::KIND,
+                    field: field.clone(),
+                    value: value.clone(),
+                }),
+            };
+            let is_fulfilled = match wanted {
+                Wanted::Equal(text) => has(value, text),
+                Wanted::Unequal(text) => !has(value, text),
+                Wanted::Below(limit) => number()?.is_some_and(|number| number < *limit),
+                Wanted::Above(limit) => number()?.is_some_and(|number| number > *limit),
+            };
+            if !is_fulfilled {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 }
 
@@ -159,15 +220,14 @@ mod tests {
     #[test]
     fn selectors_are_read_as_kubectl_reads_them() {
         let read = |text: &str| text.parse::<FieldSelector>().map(|selector| selector.0);
-        let condition = |field: &str, is_equal, value: &str| Condition {
-            field: field.to_owned(),
-            is_equal,
-            value: value.to_owned(),
-        };
-        assert_eq!(read("a=b,c!=d"), Ok(vec![condition("a", true, "b"), condition("c", false, "d")]));
+        let condition = |field: &str, wanted| Condition { field: field.to_owned(), wanted };
+        let equal = |value: &str| Wanted::Equal(value.to_owned());
+        let unequal = Wanted::Unequal("d".to_owned());
+        assert_eq!(read("a=b,c!=d"), Ok(vec![condition("a", equal("b")), condition("c", unequal)]));
         assert_eq!(read("a==b"), read("a=b"));
-        assert_eq!(read("a="), Ok(vec![condition("a", true, "")]));
-        for bad in ["", "a", "=b", "!=b", "a=b,", "a=b=c", "a===b"] {
+        assert_eq!(read("a="), Ok(vec![condition("a", equal(""))]));
+        assert_eq!(read("a<5,b>6"), Ok(vec![condition("a", Wanted::Below(5)), condition("b", Wanted::Above(6))]));
+        for bad in ["", "a", "=b", "!=b", "a=b,", "a=b=c", "a===b", "a!b", "<5", "a<", "a<=5", "a>b", "a>-1"] {
             assert_eq!(read(bad), Err(NotAFieldSelector), "{bad}");
         }
     }
@@ -185,7 +245,15 @@ mod tests {
         assert_eq!(selected("isOn=true,name!=a"), "c");
         assert_eq!(selected("age=2"), "b");
         assert_eq!(selected("age!=2,isOn=false"), "");
+        assert_eq!([selected("age<2"), selected("age>1"), selected("age>1,age<3")], ["a", "bc", "b"]);
         assert!(FieldSelector::default().selects(&lamp("a", true, 1)).unwrap());
+    }
+
+    #[test]
+    fn only_numbers_are_compared_with_numbers() {
+        let selector: FieldSelector = "name<5".parse().unwrap();
+        let message = selector.selects(&lamp("a", true, 1)).unwrap_err().to_string();
+        assert_eq!(message, "select lamps by \"name\": `<` and `>` are for numbers, and this is none: \"a\"");
     }
 
     #[test]

@@ -21,6 +21,7 @@ mod selection;
 pub(super) mod service_port;
 pub(super) mod services;
 pub(super) mod snapshot;
+mod sort;
 mod watch;
 
 use std::{collections::BTreeMap, fmt, io, path::PathBuf};
@@ -36,7 +37,7 @@ pub use self::{
     devices::{DeviceRow, ProgramCell, devices},
     drops::{DropRow, drops, read_counters},
     endpoints::{EndpointRow, endpoints},
-    fields::{FieldSelector, NotAFieldSelector, UnknownField},
+    fields::{FieldSelector, NotAFieldSelector, SelectError, UnknownField},
     flows::{Clock, FlowRow, Tracked, flows},
     label_selector::{LabelSelector, NotALabelSelector},
     labels::{KnownLabels, Labels},
@@ -47,6 +48,7 @@ pub use self::{
     service_port::{ServicePort, service_ports},
     services::{ListCell, ServiceRow, SourcesCell, services},
     snapshot::Snapshot,
+    sort::{check_sort_by, sort_by},
     watch::{EventType, Seen, WatchEvent},
 };
 use crate::{

@@ -1,6 +1,11 @@
 //! Which rows are asked for, by names, namespace, fields and labels. Pure.
 
-use super::{fields::FieldSelector, label_selector::LabelSelector, labels::KnownLabels, output::Row};
+use super::{
+    fields::{FieldSelector, SelectError},
+    label_selector::LabelSelector,
+    labels::KnownLabels,
+    output::Row,
+};
 
 /// What is asked for.
 #[derive(Clone, Debug, Default)]
@@ -37,7 +42,7 @@ fn place(namespace: Option<&str>) -> String {
 
 impl Selection {
     /// Returns the rows that are asked for. A name whose rows all fail the conditions on fields or labels is no error.
-    pub fn select<R: Row>(&self, mut rows: Vec<R>, known: &KnownLabels) -> Result<Selected<R>, serde_json::Error> {
+    pub fn select<R: Row>(&self, mut rows: Vec<R>, known: &KnownLabels) -> Result<Selected<R>, SelectError> {
         if let Some(namespace) = &self.namespace {
             rows.retain(|row| row.is_in(namespace));
         }

@@ -79,6 +79,8 @@ fn check_forms(scene: &Scene) {
         rows(scene, "services --field-selector port=udp"),
         rows(scene, "services web --field-selector protocol=UDP")
     );
+    let ports: Vec<Value> = rows(scene, "services --sort-by port").iter().map(|row| row["port"].clone()).collect();
+    assert_eq!(ports, ["tcp", "udp", ""], "what has no value is last");
     let pod = SocketAddr::new(Family::Ipv4.of(scene.pod(1)), PORTS[0]).to_string();
     assert_eq!(rows(scene, &format!("endpoints --field-selector endpoint={pod}")), rows(scene, "endpoints/web"));
     let endpoints = rows(scene, "endpoints web");
@@ -101,6 +103,8 @@ fn check_absent(scene: &Scene) {
     assert_eq!(get(scene, "services -n a -A").0, 2, "it is either one namespace or all");
     let (code, out, errors) = get(scene, "svc --field-selector colour=red");
     assert!(code == 1 && out.is_empty() && errors.contains("give one of namespace, name, port"), "{errors}");
+    let (code, out, errors) = get(scene, "svc --sort-by colour");
+    assert!(code == 1 && out.is_empty() && errors.contains("sort services by \"colour\""), "{errors}");
 }
 
 #[test]
@@ -159,6 +163,8 @@ fn check_flows(outside: &Outside, family: Family, opening: &Range<Instant>) {
     let conditions = format!("protocol=TCP,state=established,client={client},backend!=192.0.2.77");
     let selected = rows(scene, &format!("flows web --field-selector {conditions}"));
     assert_eq!(selected.len(), 1, "{selected:#?}");
+    let older = rows(scene, "flows web --field-selector ageSeconds>100000");
+    assert_eq!(older, [] as [Value; 0], "nothing is older than a day, and sockets have no age");
 
     let sockets = rows(scene, "flows web");
     let is_inside = |row: &&Value| row["socket"].is_u64() && row["protocol"] == "TCP";

@@ -86,7 +86,7 @@ fn s19_a_bridge_with_the_nodes_address_is_served() {
 #[ignore = "this kernel may have no VLAN devices: cargo xtask vm runs it"]
 fn s19_a_vlan_with_the_nodes_address_is_served() {
     let add = |outside: &Outside| add_upper(outside, &["link add upper link eth0 type vlan id 100"]);
-    is_served("vlan", &BY_TC, add, |_, _| ());
+    is_served("vlan", &BY_TC[..1], add, |_, _| ());
 }
 
 #[test]
@@ -95,7 +95,7 @@ fn s19_a_vlan_in_a_vlan_with_the_nodes_address_is_served() {
     let outer = "link add outer link eth0 type vlan proto 802.1ad id 10";
     let inner = "link add upper link outer type vlan id 100";
     let add = |outside: &Outside| add_upper(outside, &[outer, "link set dev outer up", inner]);
-    is_served("qinq", &BY_TC, add, |_, _| ());
+    is_served("qinq", &BY_TC[..1], add, |_, _| ());
 }
 
 #[test]
