@@ -19,6 +19,7 @@ use crate::{
     maps::{JIFFIES_PER_SECOND, REJECT_RATE, REJECTS},
     packet::Packet,
     parse::parse_network,
+    scratch::Rooms,
 };
 
 /// Hop limit of what this node sends (RFC 1700).
@@ -77,28 +78,30 @@ pub fn note_mtu(mtu: u16) {
 /// Turns the packet into the refusal that was prepared for it, and counts it. `Pass` if this hook can't send it, but a later one
 /// can.
 #[inline(always)]
-pub fn reject<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
+pub fn reject<P: Packet>(packet: &mut P, rooms: Rooms<'_>) -> Result<(), Verdict> {
     let state = state().ok_or(MALFORMED)?;
     let (kind, counter) = (state.kind().read() & !Reject::BARE, state.counter().read());
-    let mut headers = Headers::default();
-    let parsed = parse_network(packet, &mut headers);
+    // In SCRATCH, see `Parsed::in_scratch`.
+    let headers = rooms.headers.get()?;
+    *headers = Headers::default();
+    let parsed = parse_network(packet, headers);
     if kind == Reject::SILENT {
         count_number(counter);
-        report(packet, &headers, false, counter);
+        report(packet, headers, false, counter);
         return Err(MALFORMED);
     }
     parsed?;
-    if !packet.can_send_back(&headers) {
+    if !packet.can_send_back(headers) {
         return Err(Verdict::Pass);
     }
     if !take_token(state) {
         count(Counter::DropRejectLimited);
-        report(packet, &headers, false, Counter::DropRejectLimited as u32);
+        report(packet, headers, false, Counter::DropRejectLimited as u32);
         return Err(Verdict::Drop(DropReason::RejectLimited));
     }
     count_number(counter);
-    report(packet, &headers, kind == Reject::PORT_UNREACHABLE, counter);
-    write(packet, &headers, kind, state.mtu().read()).ok_or(MALFORMED)
+    report(packet, headers, kind == Reject::PORT_UNREACHABLE, counter);
+    write(packet, headers, kind, state.mtu().read()).ok_or(MALFORMED)
 }
 
 /// Reports the packet to the monitor, with the addresses that it came with. `rejects` says that it is rejected, not dropped.

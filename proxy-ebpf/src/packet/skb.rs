@@ -84,9 +84,11 @@ impl<const BEGIN: u8> Skb<BEGIN> {
 
     /// Runs `reject`, which turns the packet into a refusal and counts it. A packet that can't be refused is dropped.
     #[inline(always)]
-    pub fn reject(ctx: &TcContext, reject: impl FnOnce(&mut Self) -> Result<(), Verdict>) -> i32 {
+    pub fn reject(ctx: &TcContext, reject: impl FnOnce(&mut Self, Rooms<'_>) -> Result<(), Verdict>) -> i32 {
+        // SAFETY: the run of a packet program begins here.
+        let rooms = unsafe { Rooms::take() };
         let mut packet = Self::new(ctx, is_prepared_bare());
-        match reject(&mut packet) {
+        match reject(&mut packet, rooms) {
             Err(Verdict::Pass) => TC_ACT_UNSPEC,
             _ => packet.action,
         }
