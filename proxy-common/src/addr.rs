@@ -62,7 +62,7 @@ impl Address {
     #[inline(always)]
     pub const fn is_ipv4(&self) -> bool {
         let words = self.words();
-        words[0] | words[1] | words[2] ^ MAPPED == 0
+        words[0] | words[1] | (words[2] ^ MAPPED) == 0
     }
 
     /// Whether this is `::1` or in `127.0.0.0/8`.
@@ -82,7 +82,7 @@ impl Address {
     pub fn or_loopback(self) -> Self {
         let words = self.words();
         let others = words[0] | words[1] | words[3];
-        if others | words[2] ^ MAPPED == 0 {
+        if others | (words[2] ^ MAPPED) == 0 {
             Self::from_ipv4_word(0x7f00_0001_u32.to_be())
         } else if others | words[2] == 0 {
             Self::from_words([0, 0, 0, 1_u32.to_be()])

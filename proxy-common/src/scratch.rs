@@ -11,8 +11,8 @@ pod! {
         pub flow: ConntrackEntry,
         /// The entry of the other direction.
         pub reply: ConntrackEntry,
-        /// 1 if the packet's flow is assured.
-        pub assured: u32,
+        /// What a program notes about the packet's flow for the next one (`scratch.rs` of `proxy-ebpf`).
+        pub note: u32,
         /// Unused. It changes the layout, for tests.
         #[cfg(feature = "other-abi")]
         pub other: u32,

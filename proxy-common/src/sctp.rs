@@ -29,7 +29,7 @@ static REMAINDERS: [u32; 16] = {
     while index < 16 {
         let (mut remainder, mut bit) = (index as u32, 0);
         while bit < 4 {
-            remainder = remainder >> 1 ^ POLYNOMIAL * (remainder & 1);
+            remainder = (remainder >> 1) ^ POLYNOMIAL * (remainder & 1);
             bit += 1;
         }
         table[index] = remainder;
@@ -44,7 +44,7 @@ const fn multiply(a: u32, b: u32) -> u32 {
     let product = multiply_without_carries(a, b) << 1;
     let (mut remainder, mut digit) = (product as u32, 0);
     while digit < 8 {
-        remainder = remainder >> 4 ^ REMAINDERS[(remainder & 15) as usize];
+        remainder = (remainder >> 4) ^ REMAINDERS[(remainder & 15) as usize];
         digit += 1;
     }
     (product >> 32) as u32 ^ remainder
@@ -62,10 +62,11 @@ const fn multiply_without_carries(a: u32, b: u32) -> u64 {
         let mut sum = 0;
         let mut part = 0;
         while part < 4 {
-            sum ^= (a & EVERY_FOURTH << part) * (b & EVERY_FOURTH << ((4 + offset - part) % 4));
+            let other = (4 + offset - part) % 4;
+            sum ^= (a & (EVERY_FOURTH << part)) * (b & (EVERY_FOURTH << other));
             part += 1;
         }
-        product |= sum & EVERY_FOURTH << offset;
+        product |= sum & (EVERY_FOURTH << offset);
         offset += 1;
     }
     product
@@ -77,7 +78,7 @@ const fn multiply_without_carries(a: u32, b: u32) -> u64 {
 pub fn crc32c_change(change: u32, length: u32) -> u32 {
     let mut crc = change.swap_bytes();
     for (digit, factors) in FACTORS.iter().enumerate() {
-        crc = multiply(crc, factors[(length >> (4 * digit) & 15) as usize]);
+        crc = multiply(crc, factors[((length >> (4 * digit)) & 15) as usize]);
     }
     crc
 }

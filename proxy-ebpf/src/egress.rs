@@ -16,7 +16,7 @@ use crate::{
     packet::Packet,
     parse::parse_network,
     pipeline::{parse_ports, read_chunk, store_and_continue, update_flow},
-    scratch::{Parsed, ReplyRoom, Rooms, is_assured},
+    scratch::{Found, Parsed, ReplyRoom, Rooms},
     service::is_service,
     succession::try_other_set,
     uplink::has_source_rules,
@@ -94,13 +94,13 @@ fn is_to_service(headers: &Headers) -> bool {
 pub fn refresh_egress<P: Packet>(packet: &mut P, rooms: Rooms<'_>) -> Result<(), Verdict> {
     let (headers, flow) = (rooms.headers.get()?, rooms.flow.get()?);
     let chunk = read_chunk(packet, headers)?;
-    let (before, assured) = (flow.meta.state, is_assured()?);
-    if !refresh_flow(headers, &chunk, (&mut *flow, rooms.reply), assured, now_jiffies()) {
+    let found = Found::load()?;
+    if !refresh_flow(headers, &chunk, (&mut *flow, rooms.reply), found.assured, now_jiffies()) {
         // As in `egress`: the reply accepts a connection that this flow does not know, so the flow's own has ended.
         forget(flow, &headers.tuple);
         return Err(Verdict::Pass);
     }
-    events::ended(packet, &headers.tuple, flow, before, assured);
+    events::ended(packet, &headers.tuple, flow, found.before);
     fragment::remember(headers)?;
     if has_source_rules(address_class(&headers.tuple.source)) {
         packet.continue_at(Stage::Uplink);

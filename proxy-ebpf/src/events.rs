@@ -8,8 +8,7 @@ use core::ffi::c_void;
 
 use aya_ebpf::helpers::{bpf_ktime_get_ns, bpf_ringbuf_reserve, bpf_ringbuf_submit};
 use proxy_common::{
-    Address, ConntrackEntry, Counter, EntryMeta, Event, EventHook, EventKind, Frontend, Monitor, Protocol, Shared,
-    State, Tuple,
+    Address, ConntrackEntry, Counter, EntryMeta, Event, EventHook, EventKind, Frontend, Monitor, Shared, State, Tuple,
 };
 
 use crate::{
@@ -176,15 +175,13 @@ pub fn left_backend<P: Packet>(packet: &P, tuple: &Tuple, flow: &ConntrackEntry)
     }
 }
 
-/// Reports a flow that its packet has ended. `before` is its state before the packet: an association that was closed is reset by
-/// its last packet, which is not reported again. The state of a connection that is not assured has been changed by an earlier
-/// program, which continues here only if it has.
+/// Reports a flow that its packet has ended. `before` is its state before the packet: a flow that was over is not reported again,
+/// such as an association that was closed, and is reset by its last packet.
 #[inline(always)]
-pub fn ended<P: Packet>(packet: &P, tuple: &Tuple, flow: &ConntrackEntry, before: u8, assured: bool) {
+pub fn ended<P: Packet>(packet: &P, tuple: &Tuple, flow: &ConntrackEntry, before: u8) {
     let is_over = |state| state == State::Closed as u8 || state == State::Reset as u8;
     let state = flow.meta.state;
-    let is_changed = !is_over(before) || !assured && tuple.protocol == Protocol::Tcp as u8;
-    if is_over(state) && is_changed && are_wanted(EventKind::End) {
+    if is_over(state) && !is_over(before) && are_wanted(EventKind::End) {
         report_flow(tuple, flow, What::new(EventKind::End, state, P::HOOK), packet.ifindex());
     }
 }

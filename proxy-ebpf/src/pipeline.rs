@@ -25,7 +25,7 @@ use crate::{
     parse::{parse_chunk, parse_destination_port, parse_initiate, parse_network, parse_plain, parse_transport},
     reject,
     route::Route,
-    scratch::{FlowRoom, Parsed, Rooms, is_assured, note_assured},
+    scratch::{FlowRoom, Found, Parsed, Rooms},
     service::{is_owned, is_service, is_unowned},
     succession::{open_in_other_set, try_other_set},
 };
@@ -176,10 +176,9 @@ pub fn refresh<P: Packet>(packet: &mut P, rooms: Rooms<'_>) -> Result<(), Verdic
     // A SYN-ACK that accepts another connection than this one comes from outside. It is sent on: the client will refuse it.
     let headers = rooms.headers.get()?;
     let chunk = read_chunk(packet, headers)?;
-    let (flow, assured) = (rooms.flow.get()?, is_assured()?);
-    let before = flow.meta.state;
-    let _ = refresh_flow(headers, &chunk, (&mut *flow, rooms.reply), assured, now_jiffies());
-    events::ended(packet, &headers.tuple, flow, before, assured);
+    let (flow, found) = (rooms.flow.get()?, Found::load()?);
+    let _ = refresh_flow(headers, &chunk, (&mut *flow, rooms.reply), found.assured, now_jiffies());
+    events::ended(packet, &headers.tuple, flow, found.before);
     continue_flow(packet, Stage::Send)
 }
 
@@ -224,11 +223,11 @@ pub fn update_flow<P: Packet>(
     now: u32,
     stage: Stage,
 ) -> Result<(), Verdict> {
-    let stored = headers.store()?;
+    let (stored, before) = (headers.store()?, flow.meta.state);
     if stored.tuple.protocol != Protocol::Sctp as u8 && !track(flow, meta, assured, stored, now) {
         return Ok(());
     }
-    note_assured(assured)?;
+    Found { assured, before }.store()?;
     continue_flow(packet, stage)
 }
 

@@ -118,28 +118,44 @@ impl DerefMut for Parsed<'_> {
     }
 }
 
-/// The note about a packet's flow that its programs pass on: [`ASSURED`], [`SENT`] or 0.
+/// The note about a packet's flow that its programs pass on: [`SENT`], or [`ASSURED`] and a state.
 #[inline(always)]
 fn note() -> Result<Shared<u32>, Verdict> {
     // SAFETY: the value lives until the program ends. No room has this part of it.
-    scratch().map(|scratch| unsafe { Shared::new(scratch.byte_add(offset_of!(Scratch, assured)).cast()) })
+    scratch().map(|scratch| unsafe { Shared::new(scratch.byte_add(offset_of!(Scratch, note)).cast()) })
 }
 
 /// The packet's entry was found among the assured ones.
 const ASSURED: u32 = 1;
 /// TC has sent the packet: TC egress sees the same packet next.
 const SENT: u32 = 2;
+/// The lowest bit of the state that the flow had before the packet.
+const STATE_SHIFT: u32 = 8;
 
-/// Notes whether the packet's entry was found among the assured ones.
-#[inline(always)]
-pub fn note_assured(assured: bool) -> Result<(), Verdict> {
-    note().map(|note| note.write(&if assured { ASSURED } else { 0 }))
+/// The flow of a packet, as the program that has found it passes it on besides its entry.
+#[derive(Clone, Copy)]
+pub struct Found {
+    /// The entry is among the assured ones.
+    pub assured: bool,
+    /// The state before the packet.
+    pub before: u8,
 }
 
-/// Whether the previous program has found the packet's entry among the assured ones.
-#[inline(always)]
-pub fn is_assured() -> Result<bool, Verdict> {
-    note().map(|note| note.read() != 0)
+impl Found {
+    /// Passes it on to the next program.
+    #[inline(always)]
+    pub fn store(self) -> Result<(), Verdict> {
+        let assured = if self.assured { ASSURED } else { 0 };
+        note().map(|note| note.write(&(assured | u32::from(self.before) << STATE_SHIFT)))
+    }
+
+    /// What the previous program has passed on.
+    #[inline(always)]
+    #[expect(clippy::cast_possible_truncation, reason = "it was a byte")]
+    pub fn load() -> Result<Self, Verdict> {
+        let note = note()?.read();
+        Ok(Self { assured: note & ASSURED != 0, before: (note >> STATE_SHIFT) as u8 })
+    }
 }
 
 /// Notes that TC sends the packet, translated by the flow in SCRATCH.

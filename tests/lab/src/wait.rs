@@ -56,9 +56,10 @@ mod tests {
     #[test]
     fn a_check_that_began_in_time_and_took_long_is_not_the_last() {
         let mut looks = 0;
-        let held = eventually(Duration::from_millis(1), || {
+        let limit = Duration::from_millis(1);
+        let held = eventually(limit, || {
             looks += 1;
-            thread::sleep(Duration::from_millis(2));
+            thread::sleep(2 * scaled(limit));
             looks == 2
         });
         assert!(held);

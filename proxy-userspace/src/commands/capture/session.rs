@@ -43,9 +43,9 @@ use crate::{
 /// How often it is looked whether devices have other programs.
 const PERIOD: Duration = Duration::from_secs(1);
 /// How many looks in succession may fail.
-const TRIES: u32 = 10;
+const MAX_FAILURES: u32 = 10;
 /// How long to wait for packets before signals are looked at again, in milliseconds.
-const PATIENCE: u16 = 200;
+const POLL_TIMEOUT: u16 = 200;
 
 /// A capture.
 pub(super) struct Session {
@@ -144,7 +144,7 @@ impl Session {
             self.wait()?;
             self.drain(file)?;
             if looked.elapsed() >= PERIOD {
-                self.look()?;
+                self.look(file)?;
                 looked = Instant::now();
             }
         }
@@ -159,7 +159,7 @@ impl Session {
     fn wait(&self) -> Result<(), CaptureError> {
         let mut waiting: Vec<_> =
             self.buffers.iter().map(|buffer| PollFd::new(buffer.as_fd(), PollFlags::POLLIN)).collect();
-        match poll(&mut waiting, PollTimeout::from(PATIENCE)) {
+        match poll(&mut waiting, PollTimeout::from(POLL_TIMEOUT)) {
             Ok(_) | Err(Errno::EINTR) => Ok(()),
             Err(error) => Err(CaptureError::Wait(error.into())),
         }
@@ -201,10 +201,10 @@ impl Session {
 
     /// Follows devices whose programs have changed, as after a restart of the agent. While an agent replaces maps and programs, they
     /// can't be read for a moment.
-    fn look(&mut self) -> Result<(), CaptureError> {
-        match self.renew() {
+    fn look<W: Write>(&mut self, file: &mut PacketFile<W>) -> Result<(), CaptureError> {
+        match self.renew(file) {
             Err(CaptureError::Removed(instance)) => Err(CaptureError::Removed(instance)),
-            Err(_) if self.failures < TRIES => {
+            Err(_) if self.failures < MAX_FAILURES => {
                 self.failures += 1;
                 Ok(())
             }
@@ -215,7 +215,7 @@ impl Session {
         }
     }
 
-    fn renew(&mut self) -> Result<(), CaptureError> {
+    fn renew<W: Write>(&mut self, file: &mut PacketFile<W>) -> Result<(), CaptureError> {
         let targets = match Targets::look(&self.instance, &self.devices) {
             Err(CaptureError::Inspect(InspectError::Missing { .. })) => {
                 return Err(CaptureError::Removed(self.instance.clone()));
@@ -225,6 +225,9 @@ impl Session {
         if targets != self.following.targets {
             let folder = PinFolder::new(&self.instance);
             self.tracer.follow(&targets, &folder)?;
+            // What the old programs have sent since the last time: afterwards they are not known any more.
+            self.drain(file)?;
+            self.tracer.release_others(&targets);
             self.following = Following::new(targets, &folder)?;
         }
         Ok(())

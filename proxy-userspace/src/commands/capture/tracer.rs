@@ -69,7 +69,8 @@ impl Tracer {
         Ok((Self { object: Object::parse(OBJECT)?, maps, wanted, traced: BTreeMap::new() }, buffers))
     }
 
-    /// Traces exactly these programs, of exactly these devices if the settings say so.
+    /// Traces these programs, of exactly these devices if the settings say so. Programs that were traced before still are, until
+    /// [`Self::release_others`].
     pub(super) fn follow(&mut self, targets: &Targets, folder: &PinFolder) -> Result<(), CaptureError> {
         let old: BTreeSet<u32> = self.wanted.keys().collect::<Result<_, _>>()?;
         for device in targets.devices.keys().filter(|device| !old.contains(device)) {
@@ -78,7 +79,6 @@ impl Tracer {
         for device in old.iter().filter(|device| !targets.devices.contains_key(device)) {
             self.wanted.remove(device)?;
         }
-        // The new ones first, so that no packet between them is missed.
         for (program, stage) in &targets.programs {
             if !self.traced.contains_key(program)
                 && let Some(info) = loaded_programs().flatten().find(|info| info.id() == *program)
@@ -86,8 +86,12 @@ impl Tracer {
                 self.traced.insert(*program, self.trace(&info, *stage, folder)?);
             }
         }
-        self.traced.retain(|program, _| targets.programs.contains_key(program));
         Ok(())
+    }
+
+    /// Traces no others than these programs any more.
+    pub(super) fn release_others(&mut self, targets: &Targets) {
+        self.traced.retain(|program, _| targets.programs.contains_key(program));
     }
 
     /// Returns the hook of a traced program, and whether its packets have no Ethernet header.

@@ -33,7 +33,7 @@ use crate::{
 const BATCH: usize = 1024;
 
 /// How many renewals in a row may find the maps being replaced.
-const PATIENCE: u32 = 20;
+const MAX_FAILURES: u32 = 20;
 
 /// A monitor of an instance.
 pub struct Session {
@@ -116,7 +116,7 @@ impl Session {
             Err(error @ MonitorError::Inspect(InspectError::Abi { .. })) => Err(error),
             Err(error) => {
                 self.failures += 1;
-                if self.failures < PATIENCE { Ok(()) } else { Err(error) }
+                if self.failures < MAX_FAILURES { Ok(()) } else { Err(error) }
             }
         }
     }

@@ -45,14 +45,14 @@ fn translate(node: &Node, pod: [IpAddr; 2]) {
 }
 
 /// Source and destination of a flow as sockets show them, and its protocol.
-type Ends = (SocketAddr, SocketAddr, u8);
+pub type Ends = (SocketAddr, SocketAddr, u8);
 
 fn ends_of(socket: &Socket<'_>, to: SocketAddr, protocol: u8) -> Ends {
     (socket.names().unwrap().local, to, protocol)
 }
 
 /// The foreign flows that the agent has noted.
-fn foreign(scene: &Scene) -> Vec<Ends> {
+pub fn foreign(scene: &Scene) -> Vec<Ends> {
     let table = FlowTable::open(&PinFolder::new(&scene.node.instance()), FlowMapNames::ASSURED).unwrap();
     let entries = table.entries().map(Result::unwrap);
     let foreign = entries.filter(|(_, flow)| flow.meta.state() == State::Foreign);

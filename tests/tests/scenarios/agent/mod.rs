@@ -16,7 +16,7 @@ mod get;
 mod get_labels;
 mod growth;
 mod hooks;
-mod import;
+pub mod import;
 mod inspect;
 mod life;
 mod lists;

@@ -1,10 +1,14 @@
 //! Events of packets from outside, by TC and by native XDP.
 
-use std::{collections::BTreeSet, net::SocketAddr, time::Duration};
+use std::{collections::BTreeSet, net::SocketAddr, thread, time::Duration};
 
 use harness::{
     lab::{Dial, Kind, Transport},
-    scene::{Family, Outside, PORTS, Setup, expect, expect_by, from_outside, from_outside_over_both, over_both, until},
+    packet::tcp,
+    scene::{
+        BOUND_PORT, Family, Outside, PORTS, Setup, expect, expect_by, from_outside, from_outside_over_both, over_both,
+        send_raw, until,
+    },
 };
 use serde_json::{Value, json};
 
@@ -58,6 +62,33 @@ fn a_reset_ends_a_flow_of_a_backend_here_and_elsewhere() {
             socket.disconnect().unwrap();
             assert_eq!(summary(&monitor.event_of("end", local)), "end web TCP reset");
             assert_eq!(monitor.stop(), [json!(null); 0]);
+        }
+    });
+}
+
+#[test]
+fn what_comes_after_a_reset_does_not_end_the_flow_again() {
+    from_outside("mon-resets", |outside| {
+        for family in Family::BOTH {
+            outside.serve(family, &outside.web(family), &[&outside.remote]);
+            let to = outside.node_port(family);
+            expect(&outside.client, to, &["far"]);
+            let monitor = Monitor::start(&outside.scene, &format!("{} --type end", of_client(outside, family)));
+            let send = |packet| send_raw(outside.host.netns(), family, &packet);
+            let [first, last] = [BOUND_PORT, BOUND_PORT + 1].map(|port| SocketAddr::new(outside.address(family), port));
+            // No socket has these ports: the client's kernel resets what the backend accepts.
+            send(tcp(first, to).syn());
+            assert_eq!(summary(&monitor.event_of("end", first)), "end web TCP reset");
+            // A flow's entries are written at most once a second.
+            thread::sleep(Duration::from_millis(1500));
+            send(tcp(first, to).rst());
+            send(tcp(last, to).syn());
+            let of_both = [first, last].map(|client| client.to_string());
+            let is_of_both = |event: &Value| of_both.iter().any(|client| event["client"] == client.as_str());
+            let next = monitor.find("end", is_of_both);
+            assert_eq!(next["client"], of_both[1], "{next}");
+            monitor.stop();
+            outside.scene.delete("Service", "web");
         }
     });
 }

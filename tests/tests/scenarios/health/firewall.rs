@@ -12,11 +12,9 @@ use harness::{
     lab::Netns,
     scene::{Scene, Setup, until},
 };
+use proxy_userspace::config::{HEALTH_PORT, PAGE_PORT};
 
 use super::{METRICS, nodes};
-
-const HEALTH: u16 = 10_256;
-const PAGE: u16 = 10_247;
 
 /// The network that the guide takes as an example.
 const EXAMPLE: &str = "192.0.2.0/24";
@@ -47,7 +45,7 @@ fn answers(from: &Netns, node: SocketAddr) -> bool {
 
 /// For each port, whether each address of the node answers there to a client.
 fn answering(scene: &Scene, from: &Netns) -> [[bool; 2]; 3] {
-    [HEALTH, METRICS, PAGE].map(|port| nodes(scene, port).map(|to| answers(from, to)))
+    [HEALTH_PORT, METRICS, PAGE_PORT].map(|port| nodes(scene, port).map(|to| answers(from, to)))
 }
 
 #[test]
@@ -64,9 +62,10 @@ fn the_firewall_of_the_guide_restricts_metrics_and_nothing_else() {
         type_on_the_node(&scene, line);
     }
     let (both, none) = ([true; 2], [false; 2]);
-    assert_eq!(answering(&scene, other.netns()), [both, none, none]);
-    assert_eq!(answering(&scene, reader.netns()), [both, [true, false], none], "only its IPv4 address is in the rule");
-    assert_eq!(answering(&scene, scene.node.netns()), all, "the node itself");
+    until("restricted ports", || answering(&scene, other.netns()) == [both, none, none]);
+    // Only its IPv4 address is in the rule.
+    until("metrics for the reader", || answering(&scene, reader.netns()) == [both, [true, false], none]);
+    until("all ports for the node itself", || answering(&scene, scene.node.netns()) == all);
     type_on_the_node(&scene, &remove);
-    assert_eq!(answering(&scene, other.netns()), all);
+    until("all ports", || answering(&scene, other.netns()) == all);
 }

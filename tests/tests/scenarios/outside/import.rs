@@ -7,6 +7,8 @@ use harness::{
     scene::{Family, NODE_PORT, Outside, Setup, expect, from_outside, remember_datagrams, until, web_slice},
 };
 
+use crate::agent::import::foreign;
+
 /// Rules of another tool that need netfilter's connection tracking: without any such rule it would stop looking at
 /// packets.
 const OTHERS: &str = "table inet others {
@@ -85,7 +87,7 @@ fn s31_connections_of_another_proxy_go_on_after_the_take_over() {
     }
 }
 
-/// As after `kube-proxy --cleanup`, and a client that never pauses for as long as a flow lives.
+/// As after `kube-proxy --cleanup`, with clients that go on sending.
 #[test]
 fn s31_datagrams_reach_a_backend_once_the_other_proxy_is_gone() {
     let setup = Setup::new("import-udp").args(["--conntrack-udp-timeout=3s", "--conntrack-udp-timeout-stream=3s"]);
@@ -95,7 +97,8 @@ fn s31_datagrams_reach_a_backend_once_the_other_proxy_is_gone() {
         remove_waggle(outside);
         netns.load_rules(OTHERS).unwrap();
         netns.load_rules(&translations(outside)).unwrap();
-        remember_datagrams(netns, 3);
+        // Long enough for a start on a busy machine, since only flows that netfilter still knows are imported.
+        remember_datagrams(netns, 15);
         let sockets: Vec<_> = frontends.iter().map(|to| outside.client.connect_udp(to).unwrap()).collect();
         for socket in &sockets {
             assert_ne!(socket.ask("before").unwrap().backend(), "p2");
@@ -107,6 +110,12 @@ fn s31_datagrams_reach_a_backend_once_the_other_proxy_is_gone() {
         let [service, _, _] = outside.web_of_both();
         outside.scene.put(&service);
         outside.scene.waggle.restart().unwrap();
+        let imported = foreign(&outside.scene);
+        let is_imported = |socket: &Socket<'_>| {
+            let names = socket.names().unwrap();
+            imported.contains(&(names.local, names.peer.unwrap(), 17))
+        };
+        assert!(sockets.iter().all(is_imported), "{imported:?}");
         for to in frontends {
             expect(&outside.client, to, &["p2"]);
         }

@@ -98,7 +98,9 @@ pub struct AttachedPrograms {
 pub fn read(folder: &PinFolder, device: &DeviceRow) -> Result<AttachedPrograms, NotRun> {
     capabilities::with_all_programs_visible(|| {
         let loaded = loaded_programs().flatten().map(|program| (program.id(), program)).collect();
-        Reader { folder, device, loaded }.read()
+        let ids = MAPS.iter().map(|map| Ok(MapInfo::from_pin(folder.map(map.name))?.id()));
+        let pinned = ids.collect::<Result<_, MapError>>().map_err(NotRun::Read)?;
+        Reader { folder, device, loaded, pinned }.read()
     })
 }
 
@@ -106,6 +108,8 @@ struct Reader<'a> {
     folder: &'a PinFolder,
     device: &'a DeviceRow,
     loaded: BTreeMap<u32, ProgramInfo>,
+    /// The ids of the pinned maps.
+    pinned: BTreeSet<u32>,
 }
 
 impl Reader<'_> {
@@ -150,9 +154,8 @@ impl Reader<'_> {
     /// pinned ones.
     fn constants(&self, program: &ProgramInfo) -> Result<Option<Vec<u8>>, NotRun> {
         let ids = program.map_ids().map_err(NotRun::Programs)?.unwrap_or_default();
-        let pinned = self.pinned().map_err(NotRun::Read)?;
         let mut constants = None;
-        for id in ids.into_iter().filter(|id| !pinned.contains(id)) {
+        for id in ids.into_iter().filter(|id| !self.pinned.contains(id)) {
             let info = MapInfo::from_id(id).map_err(NotRun::Read)?;
             match info.name_as_str() {
                 Some(CONSTANTS) => constants = read_constants(id).map_err(NotRun::Read)?,
@@ -161,10 +164,6 @@ impl Reader<'_> {
             }
         }
         Ok(constants)
-    }
-
-    fn pinned(&self) -> Result<BTreeSet<u32>, MapError> {
-        MAPS.iter().map(|map| Ok(MapInfo::from_pin(self.folder.map(map.name))?.id())).collect()
     }
 }
 
