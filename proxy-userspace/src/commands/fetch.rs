@@ -46,11 +46,17 @@ pub struct OtherInstance {
     pub found: String,
 }
 
-/// Returns the document at `path` of the agent that serves its metrics at `address`.
+/// Waits for the document at `path` of the agent that serves its metrics at `address`. Must not be called in a runtime: see
+/// [`request`].
 pub fn fetch<T: DeserializeOwned>(address: SocketAddr, path: &'static str) -> Result<T, FetchError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| FetchError::Prepare(address, error.into()))?;
-    let document = runtime.block_on(async { tokio::time::timeout(WAIT_LIMIT, document(address, path)).await });
+    runtime.block_on(request(address, path))
+}
+
+/// Returns the document at `path` of the agent that serves its metrics at `address`.
+pub async fn request<T: DeserializeOwned>(address: SocketAddr, path: &'static str) -> Result<T, FetchError> {
+    let document = tokio::time::timeout(WAIT_LIMIT, document(address, path)).await;
     let document = document.map_err(|_| FetchError::TooSlow(address))??;
     serde_json::from_slice(&document).map_err(|error| FetchError::Unreadable(address, path, error))
 }

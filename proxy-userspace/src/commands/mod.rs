@@ -7,6 +7,7 @@ pub mod cli;
 pub mod config_file;
 pub mod explain;
 mod fetch;
+mod fetch_labels;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 pub mod get;
@@ -18,6 +19,7 @@ pub mod ready;
 #[cfg(test)]
 mod reference;
 pub mod run;
+mod service_filter;
 pub mod show;
 mod startup;
 pub mod status;

@@ -1,5 +1,5 @@
-//! `/labels`: the labels of the Services that the agent serves, as one JSON document. `waggle get` asks for it where it selects by
-//! labels or shows them, since the maps have none.
+//! `/labels`: the labels of the Services that the agent serves, as one JSON document. `waggle get` and `waggle top` ask for it
+//! where they select by labels or show them, since the maps have none.
 
 use std::collections::BTreeMap;
 

@@ -22,21 +22,26 @@ impl KnownLabels {
         Self { services }
     }
 
-    /// Returns the labels of the Service that a row belongs to; `None` if it is known of none.
-    fn of(&self, row: &impl Row) -> Option<&Labels> {
-        let ServicePort { namespace, name, .. } = row.service_port().filter(|port| port.is_known())?;
-        Some(self.services.get(&format!("{namespace}/{name}")).unwrap_or(&NONE))
+    /// Returns the labels of a port's Service; `None` if the maps don't contain its names.
+    fn of(&self, port: &ServicePort) -> Option<&Labels> {
+        let ServicePort { namespace, name, .. } = port;
+        port.is_known().then(|| self.services.get(&format!("{namespace}/{name}")).unwrap_or(&NONE))
     }
 
     /// Whether a row's Service fulfils a selector.
     pub fn selects(&self, selector: &LabelSelector, row: &impl Row) -> bool {
-        selector.selects_all() || self.of(row).is_some_and(|labels| selector.selects(labels))
+        selector.selects_all() || row.service_port().is_some_and(|port| self.selects_port(selector, port))
+    }
+
+    /// Whether a port's Service fulfils a selector.
+    pub fn selects_port(&self, selector: &LabelSelector, port: &ServicePort) -> bool {
+        selector.selects_all() || self.of(port).is_some_and(|labels| selector.selects(labels))
     }
 
     /// Puts the labels of each row's Service into the row.
     pub fn show_in<R: Row>(&self, rows: &mut [R]) {
         for row in rows {
-            if let Some(labels) = self.of(row).cloned() {
+            if let Some(labels) = row.service_port().and_then(|port| self.of(port)).cloned() {
                 row.set_labels(labels);
             }
         }

@@ -4,7 +4,10 @@ use std::{io, path::PathBuf};
 
 use aya::maps::MapError;
 
-use crate::{commands::get::InspectError, maps::MapsError};
+use crate::{
+    commands::{get::InspectError, service_filter::UnknownService},
+    maps::MapsError,
+};
 
 /// Why events can't be followed.
 #[derive(Debug, thiserror::Error)]
@@ -38,8 +41,8 @@ pub enum MonitorError {
         source: io::Error,
     },
     /// A Service that is asked for isn't there.
-    #[error("find Service {0}: it is not in force; `waggle get services` lists those that are")]
-    UnknownService(String),
+    #[error(transparent)]
+    UnknownService(#[from] UnknownService),
     /// A map can't be written or read.
     #[error("access map {name} (run waggle as root)")]
     Access {

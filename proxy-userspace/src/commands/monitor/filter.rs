@@ -3,7 +3,7 @@
 use ipnet::IpNet;
 use proxy_common::{Address, EventKind, Monitor, Protocol};
 
-use crate::{commands::cli::MonitorArgs, desired::ServiceName};
+use crate::commands::{cli::MonitorArgs, service_filter::ServiceFilter};
 
 /// Returns the value of MONITOR for a command line. It has not begun: its end is 0.
 pub fn monitor(args: &MonitorArgs, process: u32) -> Monitor {
@@ -16,10 +16,15 @@ pub fn monitor(args: &MonitorArgs, process: u32) -> Monitor {
         client_mask,
         port: args.port.unwrap_or(0),
         protocol: args.protocol.map_or(0, |protocol| Protocol::from(protocol) as u8),
-        by_service: ServiceFilter::new(args).is_some().into(),
+        by_service: services(args).is_some().into(),
         process,
         ..Monitor::default()
     }
+}
+
+/// Returns the Services whose events are wanted; `None` if the events of every Service are, and those of none.
+pub fn services(args: &MonitorArgs) -> Option<ServiceFilter> {
+    ServiceFilter::new(&args.services, args.namespace.as_deref())
 }
 
 /// Returns the wanted kinds. A reason is that of a refusal, so by itself it asks for refusals only.
@@ -37,58 +42,6 @@ fn bits(prefix: IpNet) -> (Address, Address) {
     let length = offset + u32::from(prefix.prefix_len());
     let mask = u128::MAX.checked_shl(128 - length).unwrap_or(0);
     (prefix.network().into(), Address { bytes: mask.to_be_bytes() })
-}
-
-/// The Services whose events are wanted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ServiceFilter {
-    namespace: Option<String>,
-    /// The namespace of each, if it is given, and its name. Every Service if there are none.
-    named: Vec<(Option<String>, String)>,
-}
-
-impl ServiceFilter {
-    /// Returns the filter of a command line; `None` if it wants the events of every Service, and those of none.
-    pub fn new(args: &MonitorArgs) -> Option<Self> {
-        let is_asked = args.namespace.is_some() || !args.services.is_empty();
-        let named = args.services.iter().map(|text| named(text)).collect();
-        is_asked.then(|| Self { namespace: args.namespace.clone(), named })
-    }
-
-    /// Whether the events of a Service are wanted.
-    pub fn wants(&self, service: &ServiceName) -> bool {
-        let is_meant = |asked| self.means(asked, service);
-        (self.named.is_empty() && self.is_in_namespace(service)) || self.named.iter().any(is_meant)
-    }
-
-    /// Returns the first Service that is asked for by its name and not among `found`, as the command line has it.
-    pub fn missing(&self, found: &[ServiceName]) -> Option<String> {
-        let is_missing = |asked: &&(Option<String>, String)| !found.iter().any(|service| self.means(asked, service));
-        let (namespace, name) = self.named.iter().find(is_missing)?;
-        let namespace = namespace.as_ref().or(self.namespace.as_ref());
-        Some(namespace.map_or_else(|| name.clone(), |namespace| format!("{namespace}/{name}")))
-    }
-
-    fn means(&self, (namespace, name): &(Option<String>, String), service: &ServiceName) -> bool {
-        let is_in = match namespace {
-            Some(namespace) => **namespace == *service.namespace,
-            None => self.is_in_namespace(service),
-        };
-        is_in && **name == *service.name
-    }
-
-    fn is_in_namespace(&self, service: &ServiceName) -> bool {
-        self.namespace.as_ref().is_none_or(|namespace| **namespace == *service.namespace)
-    }
-}
-
-/// Reads NAME, svc/NAME or NAMESPACE/NAME.
-fn named(text: &str) -> (Option<String>, String) {
-    match text.split_once('/') {
-        Some(("svc" | "service" | "services", name)) => (None, name.to_owned()),
-        Some((namespace, name)) => (Some(namespace.to_owned()), name.to_owned()),
-        None => (None, text.to_owned()),
-    }
 }
 
 #[cfg(test)]
@@ -136,25 +89,5 @@ mod tests {
         assert!(contains("192.0.2.9", [192, 0, 2, 9]) && !contains("192.0.2.9", [192, 0, 2, 8]));
         assert!(contains("0.0.0.0/0", [198, 51, 100, 1]) && contains("::/0", [198, 51, 100, 1]));
         assert!(!contains("fd00::/8", [192, 0, 2, 9]));
-    }
-
-    #[test]
-    fn services_are_meant_by_their_names() {
-        let service = |namespace: &str, name: &str| ServiceName::new(namespace, name);
-        let wants = |line: &str, namespace: &str, name: &str| {
-            ServiceFilter::new(&args(line)).unwrap().wants(&service(namespace, name))
-        };
-        for line in ["web", "svc/web", "service/web", "shop/web", "web -n shop", "db web"] {
-            assert!(wants(line, "shop", "web") && !wants(line, "shop", "api"), "{line}");
-        }
-        assert!(
-            wants("web", "other", "web") && !wants("shop/web", "other", "web") && !wants("web -n shop", "other", "web")
-        );
-        assert!(wants("-n shop", "shop", "any") && !wants("-n shop", "other", "any"));
-        let found = [service("shop", "web")];
-        let missing = |line: &str| ServiceFilter::new(&args(line)).unwrap().missing(&found);
-        assert_eq!([missing("web"), missing("-n other")], [None, None]);
-        assert_eq!(missing("web db").as_deref(), Some("db"));
-        assert_eq!(missing("web -n other").as_deref(), Some("other/web"));
     }
 }

@@ -16,7 +16,7 @@ use tokio::io::{Interest, unix::AsyncFd};
 use super::{
     error::MonitorError,
     event_row::EventRow,
-    filter::{ServiceFilter, monitor},
+    filter::{monitor, services},
     names::Names,
     switch::{self, Switch},
 };
@@ -24,6 +24,7 @@ use crate::{
     commands::{
         cli::MonitorArgs,
         get::{InspectError, read_counters, snapshot},
+        service_filter::ServiceFilter,
     },
     maps::{PinFolder, open},
     server::status::Time,
@@ -75,11 +76,9 @@ impl Session {
         let instance = args.instance.instance.clone();
         let folder = snapshot::open(&instance)?;
         let lock = lock(&folder, &instance)?;
-        let (wanted, services) = (monitor(args, process::id()), ServiceFilter::new(args));
+        let (wanted, services) = (monitor(args, process::id()), services(args));
         let mut maps = Maps::open(&folder, wanted, services.clone())?;
-        if let Some(service) = maps.switch.missing()? {
-            return Err(MonitorError::UnknownService(service));
-        }
+        maps.switch.check()?;
         let lost = read_lost(&instance)?;
         maps.switch.renew()?;
         Ok(Self { instance, folder, wanted, services, maps, lost, failures: 0, _lock: lock })

@@ -6,9 +6,9 @@ use aya::maps::{Array, MapData, MapError, MapInfo};
 use nix::time::{ClockId, clock_gettime};
 use proxy_common::{Monitor, StoredName};
 
-use super::{error::MonitorError, filter::ServiceFilter};
+use super::error::MonitorError;
 use crate::{
-    commands::get::read::each_entry,
+    commands::{get::read::each_entry, service_filter::ServiceFilter},
     desired::ServiceName,
     maps::{PinFolder, encode, open, open_array, open_data, typed},
     node::bpf::MappedArray,
@@ -37,11 +37,12 @@ impl Switch {
         Ok(Self { folder: folder.clone(), map: typed(data, MONITOR)?, id, wanted, services })
     }
 
-    /// Returns the first Service that is asked for and not in force.
-    pub fn missing(&self) -> Result<Option<String>, MonitorError> {
-        let Some(filter) = &self.services else { return Ok(None) };
-        let services: Vec<ServiceName> = services(&self.folder)?.into_iter().map(|(_, service)| service).collect();
-        Ok(filter.missing(&services))
+    /// Checks that every Service that is asked for by its name is in force.
+    pub fn check(&self) -> Result<(), MonitorError> {
+        let Some(filter) = &self.services else { return Ok(()) };
+        let services = services(&self.folder)?;
+        let names: Vec<_> = services.iter().map(|(_, service)| (&*service.namespace, &*service.name)).collect();
+        Ok(filter.check(&names)?)
     }
 
     /// Wants events for a while from now on.
@@ -88,7 +89,10 @@ pub fn now() -> io::Result<Duration> {
 
 /// Marks the ids of the wanted Services. The programs ask for these only, so all others get no mark.
 fn choose(folder: &PinFolder, filter: &ServiceFilter) -> Result<(), MonitorError> {
-    let wanted = services(folder)?.into_iter().filter(|(_, service)| filter.wants(service)).map(|(id, _)| id);
+    let wanted = services(folder)?
+        .into_iter()
+        .filter(|(_, service)| filter.wants(&service.namespace, &service.name))
+        .map(|(id, _)| id);
     let wanted: BTreeSet<u32> = wanted.collect();
     let mut marks: MappedArray<u8> = open_array(folder, "MONITORED_SERVICES")?;
     for id in 0..marks.length() {

@@ -17,6 +17,7 @@ use crate::{
         get::{InspectError, ServicePort, Snapshot, Tracked, draining, flows, service_ports},
         top::{
             backends::{BackendShare, shares},
+            chosen::Chosen,
             history::History,
             rates::Figures,
             sample::{Sample, consistently},
@@ -71,7 +72,8 @@ impl Look {
     /// Compares a sample with the look before.
     pub(super) fn new(sample: Sample, before: Option<Self>) -> Self {
         let before = before.filter(|before| sample.at.saturating_duration_since(before.sample.at) < GAP);
-        let figures = Figures::compare(before.as_ref().map_or(&sample, |before| &before.sample), &sample, None);
+        let figures =
+            Figures::compare(before.as_ref().map_or(&sample, |before| &before.sample), &sample, &Chosen::default());
         let mut history = before.map(|before| before.history).unwrap_or_default();
         if !figures.elapsed.is_zero() {
             history.push(&figures);

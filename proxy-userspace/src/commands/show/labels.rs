@@ -1,35 +1,16 @@
 //! Asks the agent for the labels of Services, where a command wants them.
 
-use std::net::SocketAddr;
-
 use crate::{
     commands::{
         cli::{GetArgs, What},
-        fetch::{OtherInstance, fetch},
+        fetch_labels::{LabelsUnknown, fetch_labels},
         get::KnownLabels,
     },
     logging::errors::Report,
-    server::labels::{LabelReport, PATH},
 };
 
-/// Why the agent can't be asked.
-type Cause = Box<dyn std::error::Error + Send + Sync>;
-
-/// Labels are not known.
-#[derive(Debug, thiserror::Error)]
-#[error(
-    "labels are not in the maps: only the agent of instance {instance:?} knows them, and it can't be asked (start it, or name \
-     the address of its metrics with --address; without -l and --show-labels, no agent is needed)"
-)]
-pub(super) struct Unknown {
-    instance: String,
-    source: Cause,
-}
-
-/// The agent has just started.
-#[derive(Debug, thiserror::Error)]
-#[error("the agent at {0} has not programmed anything yet; try again soon")]
-struct NotYet(SocketAddr);
+/// The flags of `waggle get` that need labels.
+const FLAGS: &str = "-l and --show-labels";
 
 /// Labels are asked for where there are none.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -65,11 +46,11 @@ pub(super) struct LabelSource {
 
 impl LabelSource {
     /// Asks the agent, unless the command needs no labels.
-    pub(super) fn ask(&mut self, args: &GetArgs) -> Result<(), Unknown> {
+    pub(super) fn ask(&mut self, args: &GetArgs) -> Result<(), LabelsUnknown> {
         if args.show_labels || args.selects_by_labels() {
             let instance = &args.instance.instance;
-            let known = ask(args.address, instance);
-            self.known = known.map_err(|source| Unknown { instance: instance.clone(), source })?;
+            let known = fetch_labels(args.address, instance);
+            self.known = known.map_err(|source| LabelsUnknown { instance: instance.clone(), flags: FLAGS, source })?;
         }
         Ok(())
     }
@@ -94,23 +75,8 @@ impl LabelSource {
     }
 }
 
-fn ask(address: SocketAddr, instance: &str) -> Result<KnownLabels, Cause> {
-    known(fetch(address, PATH)?, address, instance)
-}
-
-/// Returns the labels that the agent at an address reports, if it is that of `instance` and knows them.
-fn known(report: LabelReport, address: SocketAddr, instance: &str) -> Result<KnownLabels, Cause> {
-    let LabelReport { instance: found, services } = report;
-    if found != instance {
-        return Err(OtherInstance { address, found }.into());
-    }
-    Ok(KnownLabels::new(services.ok_or(NotYet(address))?))
-}
-
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use clap::Parser as _;
 
     use super::*;
@@ -135,19 +101,5 @@ mod tests {
         }
         let error = checked("endpoints --show-labels").unwrap_err();
         assert_eq!(error, "show labels of endpoints: --show-labels is for services");
-    }
-
-    #[test]
-    fn only_the_agent_of_the_instance_is_believed_once_it_has_programmed_something() {
-        let address = SocketAddr::from(([127, 0, 0, 1], 10249));
-        let message = |instance: &str, services| {
-            let report = LabelReport { instance: instance.to_owned(), services };
-            known(report, address, "default").map(drop).map_err(|error| error.to_string())
-        };
-        assert_eq!(message("default", Some(BTreeMap::new())), Ok(()));
-        let other = "the agent at 127.0.0.1:10249 is that of instance \"lab\"".to_owned();
-        assert_eq!(message("lab", Some(BTreeMap::new())), Err(other));
-        let early = "the agent at 127.0.0.1:10249 has not programmed anything yet; try again soon".to_owned();
-        assert_eq!(message("default", None), Err(early));
     }
 }

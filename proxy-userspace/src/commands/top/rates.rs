@@ -7,7 +7,7 @@ use std::{
 
 use proxy_common::ServiceCounters;
 
-use super::sample::Sample;
+use super::{chosen::Chosen, sample::Sample};
 use crate::commands::get::{DropRow, ServicePort, drops, service_ports};
 
 /// What is counted for a service port, per second.
@@ -56,7 +56,7 @@ pub struct Refusals {
 pub struct Figures {
     /// The time between the samples.
     pub elapsed: Duration,
-    /// The service ports, by their names.
+    /// The ports of the chosen Services, by their names.
     pub ports: Vec<PortRates>,
     /// The sum of their rates.
     pub total: Rates,
@@ -67,11 +67,11 @@ pub struct Figures {
 }
 
 impl Figures {
-    /// Compares a sample with an earlier one, for the Services of one namespace or of all. Compared with itself, a sample has no
-    /// rates.
-    pub fn compare(before: &Sample, now: &Sample, namespace: Option<&str>) -> Self {
+    /// Compares a sample with an earlier one, for the chosen Services. Refusals belong to no Service: all are among the figures.
+    /// Compared with itself, a sample has no rates.
+    pub fn compare(before: &Sample, now: &Sample, chosen: &Chosen) -> Self {
         let elapsed = now.at.saturating_duration_since(before.at);
-        let ports = ports(before, now, elapsed, namespace);
+        let ports = ports(before, now, elapsed, chosen);
         let refusals = refusals(before, now, elapsed);
         Self {
             elapsed,
@@ -83,10 +83,9 @@ impl Figures {
     }
 }
 
-fn ports(before: &Sample, now: &Sample, elapsed: Duration, namespace: Option<&str>) -> Vec<PortRates> {
+fn ports(before: &Sample, now: &Sample, elapsed: Duration, chosen: &Chosen) -> Vec<PortRates> {
     let earlier = service_ports(&before.snapshot);
-    let is_shown = |port: &ServicePort| namespace.is_none_or(|namespace| port.namespace == namespace);
-    let shown = service_ports(&now.snapshot).into_iter().filter(|(port, _)| is_shown(port));
+    let shown = service_ports(&now.snapshot).into_iter().filter(|(port, _)| chosen.has(port));
     let rates_of = |(port, ids): (ServicePort, BTreeSet<u32>)| {
         // An id that the port did not have may have been another port's.
         let known = earlier.get(&port);

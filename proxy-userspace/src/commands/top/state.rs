@@ -23,6 +23,9 @@ pub struct View {
     pub backends: Vec<BackendShare>,
     /// Why the maps could not be read again, and how many seconds ago they were read; `None` if they could be.
     pub stale: Option<(String, u64)>,
+    /// Why the agent could not be asked for labels again, and how many seconds ago it reported them; `None` if it could be, or if
+    /// no labels are needed.
+    pub stale_labels: Option<(String, u64)>,
 }
 
 /// A screen.

@@ -4,11 +4,12 @@
 use std::{
     env,
     io::{self, IsTerminal as _},
-    thread,
+    mem, thread,
+    time::Instant,
 };
 
 use anyhow::Context as _;
-use futures::StreamExt as _;
+use futures::{StreamExt as _, stream::FuturesUnordered};
 use ratatui::{
     DefaultTerminal,
     crossterm::event::{Event, EventStream, KeyEventKind},
@@ -20,32 +21,47 @@ use tokio::{
 
 use super::{
     backends::backends,
+    chosen::Chosen,
     draw::{Theme, draw},
     rates::Figures,
     sample::Sample,
     state::{Next, Screen, State, View},
 };
 use crate::{
-    commands::{cli::TopArgs, get::InspectError},
+    commands::{
+        cli::TopArgs,
+        fetch_labels::{Cause, request_labels},
+        get::{InspectError, KnownLabels},
+    },
     logging::{colour, errors::Report},
 };
 
-/// Follows an instance from its first sample on.
-pub fn follow(args: &TopArgs, first: Sample) -> anyhow::Result<()> {
+/// Follows an instance from its first sample on, with the labels that were known then.
+pub fn follow(args: &TopArgs, first: Sample, chosen: Chosen) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(run(Top::new(args, first)))
+    runtime.block_on(run(Top::new(args, first, chosen)))
 }
 
 async fn run(mut top: Top<'_>) -> anyhow::Result<()> {
     let mut signals = Signals::new().context("follow signals")?;
     let mut terminal = RawTerminal::open().context("open the terminal (`waggle top --once` needs none)")?;
     let mut keys = EventStream::new();
-    let mut ticks = ticks(top.args).await;
+    let args = top.args;
+    let mut ticks = ticks(args).await;
+    // Empty, or one question for labels. The agent may be slow to answer: keys and time are followed meanwhile.
+    let mut questions = FuturesUnordered::new();
     loop {
         top.show(&mut terminal.0).context("draw on the terminal")?;
         tokio::select! {
             () = signals.next() => return Ok(()),
-            _ = ticks.tick() => top.look(),
+            _ = ticks.tick() => {
+                top.look();
+                // After the maps, since a Service's labels are known before it is in them.
+                if top.chosen.needs_labels() && questions.is_empty() {
+                    questions.push(request_labels(args.address, &args.instance.instance));
+                }
+            }
+            Some(answer) = questions.next() => top.take_labels(answer),
             event = keys.next() => {
                 let Some(event) = event else { return Ok(()) };
                 if top.handle(&event.context("read keys from the terminal")?) == Next::Quit {
@@ -110,17 +126,23 @@ impl Drop for RawTerminal {
 struct Top<'a> {
     args: &'a TopArgs,
     theme: Theme,
+    chosen: Chosen,
+    /// When the agent reported the labels.
+    labelled: Instant,
+    /// The sample before the last one.
+    before: Option<Sample>,
     last: Sample,
     view: View,
     state: State,
 }
 
 impl<'a> Top<'a> {
-    fn new(args: &'a TopArgs, first: Sample) -> Self {
-        let figures = Figures::compare(&first, &first, args.namespace.as_deref());
+    fn new(args: &'a TopArgs, first: Sample, chosen: Chosen) -> Self {
+        let figures = Figures::compare(&first, &first, &chosen);
         let theme =
             Theme { is_coloured: colour::is_wanted(io::stdout().is_terminal(), env::var_os("NO_COLOR").as_deref()) };
-        Self { args, theme, last: first, view: View { figures, ..View::default() }, state: State::default() }
+        let view = View { figures, ..View::default() };
+        Self { args, theme, chosen, labelled: Instant::now(), before: None, last: first, view, state: State::default() }
     }
 
     fn show(&self, terminal: &mut DefaultTerminal) -> io::Result<()> {
@@ -149,10 +171,31 @@ impl<'a> Top<'a> {
 
     fn read(&mut self) -> Result<(), InspectError> {
         let sample = Sample::read(&self.args.instance.instance)?;
-        self.view.figures = Figures::compare(&self.last, &sample, self.args.namespace.as_deref());
+        self.before = Some(mem::replace(&mut self.last, sample));
+        self.compare();
         self.view.history.push(&self.view.figures);
-        self.last = sample;
         self.read_flows()
+    }
+
+    /// Compares the last two samples.
+    fn compare(&mut self) {
+        let before = self.before.as_ref().unwrap_or(&self.last);
+        self.view.figures = Figures::compare(before, &self.last, &self.chosen);
+    }
+
+    /// Takes the agent's answer for what is shown now. If there is none, as while the agent restarts, the last labels count.
+    fn take_labels(&mut self, answer: Result<KnownLabels, Cause>) {
+        match answer {
+            Ok(known) => {
+                self.chosen.set_labels(known);
+                self.labelled = Instant::now();
+                self.view.stale_labels = None;
+                self.compare();
+            }
+            Err(error) => {
+                self.view.stale_labels = Some((Report(&*error).to_string(), self.labelled.elapsed().as_secs()));
+            }
+        }
     }
 
     /// Reads the flows if the screen shows them and they are not known yet.

@@ -28,5 +28,6 @@ mod quiet;
 mod scale;
 mod status;
 mod top;
+mod top_chosen;
 mod trial;
 mod watch;

@@ -27,7 +27,7 @@ use nix::{
 };
 
 /// Serves `default/web` by pod 1; `default/idle` has the backend, too, and `default/shop` none.
-fn serve(scene: &Scene) {
+pub(super) fn serve(scene: &Scene) {
     for (name, number) in [("web", 10), ("idle", 12)] {
         scene.put(&web(name, [Family::Ipv4.cluster_ip(number)]).build());
         scene.put(&web_slice(name, Family::Ipv4).pod(scene.pod(1)).build());
@@ -38,7 +38,7 @@ fn serve(scene: &Scene) {
 }
 
 /// The cell of a column in the only line of the table that begins with these words.
-fn cell(frame: &str, title: &str, words: &[&str]) -> String {
+pub(super) fn cell(frame: &str, title: &str, words: &[&str]) -> String {
     let titles: Vec<&str> = frame.lines().find(|line| line.contains(title)).unwrap().split_whitespace().collect();
     let column = titles.iter().position(|one| *one == title).unwrap();
     let lines = frame.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
@@ -85,8 +85,8 @@ fn top_of_an_instance_that_is_not_there_fails() {
 const LINES: NonZeroU16 = NonZeroU16::new(30).unwrap();
 const COLUMNS: NonZeroU16 = NonZeroU16::new(110).unwrap();
 
-/// `waggle top` in a pseudo-terminal, and what its screen shows.
-struct Session {
+/// `waggle top` in a pseudo-terminal and in the node's network namespace, and what its screen shows.
+pub(super) struct Session {
     child: Child,
     keys: File,
     /// The half of the command, which stays open so that its settings can be read after the command has ended.
@@ -96,7 +96,7 @@ struct Session {
 }
 
 impl Session {
-    fn start(scene: &Scene, arguments: &[&str]) -> Self {
+    pub(super) fn start(scene: &Scene, arguments: &[&str]) -> Self {
         let size = Winsize { ws_row: LINES.get(), ws_col: COLUMNS.get(), ws_xpixel: 0, ws_ypixel: 0 };
         let OpenptyResult { master, slave } = openpty(&size, None).unwrap();
         // A session of its own: its controlling terminal is this one, not the one of who runs the test.
@@ -104,7 +104,8 @@ impl Session {
         command.arg("--ctty").arg(find_program("waggle", "WAGGLE_BIN").unwrap()).arg("top").args(arguments);
         command.args(["--instance", &scene.node.instance()]).env("TERM", "xterm-256color").env_remove("NO_COLOR");
         let stream = || Stdio::from(slave.try_clone().unwrap());
-        let child = command.stdin(stream()).stdout(stream()).stderr(stream()).spawn().unwrap();
+        command.stdin(stream()).stdout(stream()).stderr(stream());
+        let child = scene.node.netns().inside(|| command.spawn()).unwrap().unwrap();
         let screen = Arc::new(Mutex::new(vt100::Parser::new(LINES, COLUMNS, 0)));
         let mut output = File::from(master.try_clone().unwrap());
         let shown = Arc::clone(&screen);
@@ -118,16 +119,16 @@ impl Session {
         Self { child, keys: master.into(), terminal: slave, screen, reader: Some(reader) }
     }
 
-    fn contents(&self) -> String {
+    pub(super) fn contents(&self) -> String {
         self.screen.lock().unwrap().screen().contents()
     }
 
-    fn press(&mut self, keys: &str) {
+    pub(super) fn press(&mut self, keys: &str) {
         self.keys.write_all(keys.as_bytes()).unwrap();
     }
 
     #[track_caller]
-    fn wait_for(&self, wanted: &[&str]) {
+    pub(super) fn wait_for(&self, wanted: &[&str]) {
         let is_shown = || wanted.iter().all(|text| self.contents().contains(text));
         let found = eventually(WAIT_LIMIT, is_shown);
         assert!(found, "{wanted:?} is not shown in\n{}", self.contents());
@@ -139,7 +140,7 @@ impl Session {
     }
 
     /// Waits for the end, and checks that the terminal is as it was before.
-    fn end(mut self) {
+    pub(super) fn end(mut self) {
         let mut status = None;
         until("the end of waggle top", || {
             status = self.child.try_wait().unwrap();

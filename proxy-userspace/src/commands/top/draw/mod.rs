@@ -6,9 +6,9 @@ mod tables;
 
 use ratatui::{
     Frame,
-    layout::{Constraint, Layout, Rect},
+    layout::{Constraint, Layout},
     style::{Color, Modifier, Style},
-    text::Line,
+    text::{Line, Text},
     widgets::{Block, Borders},
 };
 
@@ -49,23 +49,23 @@ impl Theme {
     }
 }
 
-/// Draws a frame: graphs of the totals, a list, graphs of the chosen Service, a note, and the help line. What has no room is left
+/// Draws a frame: graphs of the totals, a list, graphs of the chosen Service, notes, and the help line. What has no room is left
 /// out, the list last.
 pub fn draw(frame: &mut Frame<'_>, view: &View, state: &State, theme: Theme) {
     let area = frame.area();
     let subject = state.subject(view);
-    let notes = u16::from(view.stale.is_some());
-    let spare = area.height.saturating_sub(LIST + 1 + notes);
+    let (notes, note_lines) = notes(view);
+    let spare = area.height.saturating_sub(LIST + 1 + note_lines);
     let totals = if spare >= GRAPHS { GRAPHS } else { 0 };
     let graphs = if subject.is_some() && spare >= 2 * GRAPHS { GRAPHS } else { 0 };
     let heights = [
         Constraint::Length(totals),
         Constraint::Fill(1),
         Constraint::Length(graphs),
-        Constraint::Length(notes),
+        Constraint::Length(note_lines),
         Constraint::Length(1),
     ];
-    let [totals, list, graphs, note, help] = Layout::vertical(heights).areas(area);
+    let [totals, list, graphs, below, help] = Layout::vertical(heights).areas(area);
     graphs::totals(frame, totals, view, theme);
     match &state.screen {
         Screen::Services => tables::services(frame, list, view, state, theme),
@@ -75,16 +75,18 @@ pub fn draw(frame: &mut Frame<'_>, view: &View, state: &State, theme: Theme) {
     if let Some(port) = subject {
         graphs::of(frame, graphs, &port, view, theme);
     }
-    draw_note(frame, note, view, theme);
+    frame.render_widget(Text::styled(notes, theme.note()), below);
     help::line(frame, help, state);
     if state.is_helping {
         help::page(frame, area, theme);
     }
 }
 
-fn draw_note(frame: &mut Frame<'_>, area: Rect, view: &View, theme: Theme) {
-    if let Some((error, seconds)) = &view.stale {
-        let text = format!("not read for {seconds} s, trying again: {error}");
-        frame.render_widget(Line::styled(text, theme.note()), area);
-    }
+/// Returns what could not be read again, and how many lines that is.
+fn notes(view: &View) -> (String, u16) {
+    let maps = view.stale.iter().map(|(error, seconds)| format!("not read for {seconds} s, trying again: {error}"));
+    let labels = view.stale_labels.iter();
+    let labels = labels.map(|(error, seconds)| format!("labels are {seconds} s old, asking again: {error}"));
+    let notes: Vec<_> = maps.chain(labels).collect();
+    (notes.join("\n"), u16::from(view.stale.is_some()) + u16::from(view.stale_labels.is_some()))
 }

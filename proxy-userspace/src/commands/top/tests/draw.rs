@@ -144,6 +144,12 @@ fn a_look_that_fails_is_noted_below_what_was_read_before() {
     let shown = lines(&view, &after(&view, &[]), (80, 8));
     assert_eq!(shown[6], "not read for 3 s, trying again: open pinned map services");
     assert!(shown.iter().any(|line| line.starts_with("default/web:http ")), "{shown:#?}");
+    view.stale_labels = Some(("no agent answers at 127.0.0.1:10249".to_owned(), 4));
+    let of_labels = "labels are 4 s old, asking again: no agent answers at 127.0.0.1:10249";
+    let both = lines(&view, &after(&view, &[]), (80, 8));
+    assert_eq!((both[5].as_str(), both[6].as_str()), (shown[6].as_str(), of_labels));
+    view.stale = None;
+    assert_eq!(lines(&view, &after(&view, &[]), (80, 8))[5..7], [String::new(), of_labels.to_owned()]);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Tests of the pure parts, over samples of two Services.
 
 mod backends;
+mod chosen;
 mod draw;
 mod plain;
 mod rates;
@@ -15,7 +16,7 @@ use std::{
 
 use proxy_common::{Address, Backend, Counter, Frontend, FrontendKind, Protocol, Service, ServiceCounters, SlotRange};
 
-use super::{rates::Figures, sample::Sample};
+use super::{chosen::Chosen, rates::Figures, sample::Sample};
 use crate::{
     commands::get::{ServicePort, Snapshot},
     desired::{Family, PortId, PortKey, ServiceName},
@@ -110,8 +111,13 @@ pub(in crate::commands) fn samples() -> [Sample; 2] {
     [before, now]
 }
 
+/// Compares samples for every Service.
+fn compare(before: &Sample, now: &Sample) -> Figures {
+    Figures::compare(before, now, &Chosen::default())
+}
+
 /// What these samples say.
 fn figures() -> Figures {
     let [before, now] = samples();
-    Figures::compare(&before, &now, None)
+    compare(&before, &now)
 }

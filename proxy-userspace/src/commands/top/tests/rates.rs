@@ -33,7 +33,7 @@ fn a_counter_that_goes_down_begins_again() {
     let start = Instant::now();
     let before = sample(start, 0, &[(WEB, counted(10, 0, 0)), (CART, counted(7, 5, 5))], &[(Counter::DropNoRoute, 9)]);
     let now = sample(start, 1, &[(WEB, counted(12, 0, 0)), (CART, counted(9, 4, 9))], &[(Counter::DropNoRoute, 1)]);
-    let figures = Figures::compare(&before, &now, None);
+    let figures = compare(&before, &now);
     assert_eq!(rates(&figures, &web()).map(|rates| rates.connections), Some(2.0));
     assert_eq!(rates(&figures, &cart()), None);
     assert_eq!(short(Some(figures.total.connections)), "2.0", "what is not known is not summed");
@@ -46,25 +46,15 @@ fn an_id_that_was_another_services_has_no_rate_yet() {
     let mut before = sample(start, 0, &[(CART, counted(7, 0, 0))], &[]);
     before.snapshot.names.remove(&CART);
     let now = sample(start, 1, &[(CART, counted(9, 0, 0))], &[]);
-    assert_eq!(rates(&Figures::compare(&before, &now, None), &cart()), None);
+    assert_eq!(rates(&compare(&before, &now), &cart()), None);
     let later = sample(start, 2, &[(CART, counted(12, 0, 0))], &[]);
-    assert_eq!(rates(&Figures::compare(&now, &later, None), &cart()).map(|rates| rates.connections), Some(3.0));
+    assert_eq!(rates(&compare(&now, &later), &cart()).map(|rates| rates.connections), Some(3.0));
 }
 
 #[test]
 fn a_sample_alone_has_no_rates() {
     let one = sample(Instant::now(), 0, &[(WEB, counted(10, 0, 0))], &[]);
-    assert_eq!(rates(&Figures::compare(&one, &one, None), &web()), None);
-}
-
-#[test]
-fn a_namespace_has_totals_of_its_own() {
-    let start = Instant::now();
-    let before = sample(start, 0, &[(WEB, counted(0, 0, 0)), (CART, counted(0, 0, 0))], &[]);
-    let now = sample(start, 1, &[(WEB, counted(5, 0, 0)), (CART, counted(3, 0, 0))], &[]);
-    let figures = Figures::compare(&before, &now, Some("shop"));
-    assert_eq!(figures.ports.iter().map(|row| &row.port).collect::<Vec<_>>(), [&cart()]);
-    assert_eq!(short(Some(figures.total.connections)), "3.0");
+    assert_eq!(rates(&compare(&one, &one), &web()), None);
 }
 
 #[test]

@@ -1,0 +1,54 @@
+//! Which Services are shown and counted in the totals: by names, namespace and labels. Pure.
+
+use super::sample::Sample;
+use crate::commands::{
+    cli::TopArgs,
+    get::{KnownLabels, LabelSelector, ServicePort, service_ports},
+    service_filter::{ServiceFilter, UnknownService},
+};
+
+/// The chosen Services; by default every one.
+#[derive(Clone, Debug, Default)]
+pub struct Chosen {
+    /// By names and namespace.
+    filter: Option<ServiceFilter>,
+    /// By labels. Both must hold.
+    selector: LabelSelector,
+    /// The labels that the agent has reported last.
+    known: KnownLabels,
+}
+
+impl Chosen {
+    /// Returns what a command line chooses. No labels are known yet.
+    pub fn new(args: &TopArgs) -> Self {
+        Self {
+            filter: ServiceFilter::new(&args.services, args.namespace.as_deref()),
+            selector: args.selector.clone().unwrap_or_default(),
+            known: KnownLabels::default(),
+        }
+    }
+
+    /// Checks that a sample has every Service that is chosen by its name.
+    pub fn check(&self, sample: &Sample) -> Result<(), UnknownService> {
+        let Some(filter) = &self.filter else { return Ok(()) };
+        let ports = service_ports(&sample.snapshot);
+        let names: Vec<_> = ports.keys().map(|port| (port.namespace.as_str(), port.name.as_str())).collect();
+        filter.check(&names)
+    }
+
+    /// Whether labels decide which Services are chosen.
+    pub fn needs_labels(&self) -> bool {
+        !self.selector.selects_all()
+    }
+
+    /// Takes the labels that the agent reports.
+    pub fn set_labels(&mut self, known: KnownLabels) {
+        self.known = known;
+    }
+
+    /// Whether a port's Service is chosen.
+    pub fn has(&self, port: &ServicePort) -> bool {
+        let is_named = |filter: &ServiceFilter| filter.wants(&port.namespace, &port.name);
+        self.filter.as_ref().is_none_or(is_named) && self.known.selects_port(&self.selector, port)
+    }
+}
