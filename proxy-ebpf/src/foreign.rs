@@ -118,8 +118,8 @@ fn note_in<E: FlowTable>(tuple: &Tuple, is_sure: bool, now: u32, room: ReplyRoom
     let _ = insert_embryonic::<E>(E::key(&reply).borrow(), entry, now, |_| false);
 }
 
-/// The lifetime of a note, jiffies. A note of UDP is short-lived until a reply comes, which refreshes it like any flow, unless it
-/// was imported as an assured flow: then this packet is the reply. TCP is noted when a connection opens and SCTP with every packet.
+/// The lifetime of a note, jiffies. A note of UDP is short-lived until a reply comes in, which refreshes it like any flow. An
+/// imported flow is assured: the packet that leaves is its reply, and renews it in full. TCP is noted when a connection opens and SCTP with every packet.
 /// Their ends are not seen, so their notes live as long as established flows.
 #[inline(always)]
 fn lifetime(protocol: u8, assured: bool) -> u32 {

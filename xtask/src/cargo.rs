@@ -21,9 +21,9 @@ pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask is a folder of the workspace")
 }
 
-/// Returns a command for the cargo that runs this program, in the workspace's folder. It has not got the variables that describe
-/// this package: ring's build script looks at some of them, so that ring and all that depends on it would be compiled again after
-/// each command that a developer types.
+/// Returns a command for the cargo that runs this program, in the workspace's folder. The variables that describe this package are
+/// removed: ring's build script reads some of them, and with them a command that a developer types would compile ring and all that
+/// depends on it again.
 pub(crate) fn command() -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root());

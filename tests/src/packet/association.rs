@@ -33,11 +33,11 @@ pub fn init_ack(from: impl Into<End>, to: impl Into<End>) -> Packet {
 }
 
 /// Another packet of the client, from one end to another, with the backend's tag.
-pub fn asks(from: impl Into<End>, to: impl Into<End>, kind: u8) -> Packet {
+pub fn from_client(from: impl Into<End>, to: impl Into<End>, kind: u8) -> Packet {
     sctp(from, to).chunk(kind, 0, 77).tag(BACKEND_TAG)
 }
 
 /// Another packet of the backend, with the client's tag.
-pub fn answers(from: impl Into<End>, to: impl Into<End>, kind: u8) -> Packet {
+pub fn from_backend(from: impl Into<End>, to: impl Into<End>, kind: u8) -> Packet {
     sctp(from, to).chunk(kind, 0, 77).tag(CLIENT_TAG)
 }

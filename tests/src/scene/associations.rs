@@ -8,15 +8,15 @@ use super::{BOUND_PORT, Family, NODE_PORT, Outside, Setup, from_outside, from_ou
 use crate::{
     lab::{Pod, Server},
     objects::{ServiceBuilder, service, slice},
-    packet::association::{answers, asks, chunk, init, init_ack},
+    packet::association::{chunk, from_backend, from_client, init, init_ack},
 };
 
 /// The port where backends listen. It differs from the Service's, so ports are rewritten.
 pub const SCTP_BACKEND_PORT: u16 = 9999;
 
 /// What keeps a kernel with SCTP from answering packets that are made by hand, and one without from refusing them.
-const UNHEARD: &str =
-    "table inet unheard { chain input { type filter hook input priority 0; meta l4proto sctp drop; }; }";
+const DROP_SCTP: &str =
+    "table inet drop-sctp { chain input { type filter hook input priority 0; meta l4proto sctp drop; }; }";
 
 /// Timeouts of associations, longer than any scenario.
 const TIMEOUTS: [&str; 4] = [
@@ -87,7 +87,7 @@ pub fn with_associations(name: &str, scenario: impl Fn(&Association<'_>)) {
     from_outside(Setup::new(name).args(TIMEOUTS), |outside| {
         let pods = [outside.scene.pod(1), &outside.remote];
         for netns in [outside.host.netns(), pods[0].netns(), pods[1].netns()] {
-            netns.load_rules(UNHEARD).expect("drop SCTP before the kernel's own");
+            netns.load_rules(DROP_SCTP).expect("drop SCTP before the kernel's own");
         }
         over_both(|family| {
             for (port, backend) in (BOUND_PORT..).zip(pods) {
@@ -103,41 +103,44 @@ pub fn with_associations(name: &str, scenario: impl Fn(&Association<'_>)) {
 
 impl Association<'_> {
     /// The client's packet with a chunk of this type. Waits until the association is in this state.
-    pub fn asks(&self, kind: u8, state: &str) {
-        let packet =
-            if kind == chunk::INIT { init(self.client, self.frontend) } else { asks(self.client, self.frontend, kind) };
+    pub fn client_sends(&self, kind: u8, state: &str) {
+        let packet = if kind == chunk::INIT {
+            init(self.client, self.frontend)
+        } else {
+            from_client(self.client, self.frontend, kind)
+        };
         send_raw(self.outside.host.netns(), self.family, &packet);
-        self.comes_to(state);
+        self.wait_for_state(state);
     }
 
-    /// The backend's packet with a chunk of this type, which it sends to whom it takes for its client. Waits until the association
+    /// The backend's packet with a chunk of this type, which it sends to the address that it sees as its client. Waits until the association
     /// is in this state.
-    pub fn answers(&self, kind: u8, state: &str) {
+    pub fn backend_sends(&self, kind: u8, state: &str) {
         let flow = self.flow().expect("the association is known");
         let to: SocketAddr =
             flow["source"].as_str().and_then(|source| source.parse().ok()).expect("an address and port");
         let from = sctp_end(self.family, self.backend);
-        let packet = if kind == chunk::INIT_ACK { init_ack(from, to) } else { answers(from, to, kind) };
+        let packet = if kind == chunk::INIT_ACK { init_ack(from, to) } else { from_backend(from, to, kind) };
         send_raw(self.backend.netns(), self.family, &packet);
-        self.comes_to(state);
+        self.wait_for_state(state);
     }
 
     /// Both sides open it.
     pub fn open(&self) {
-        self.asks(chunk::INIT, "new");
-        self.answers(chunk::INIT_ACK, "replied");
-        self.asks(chunk::COOKIE_ECHO, "established");
-        self.answers(chunk::COOKIE_ACK, "established");
+        self.client_sends(chunk::INIT, "new");
+        self.backend_sends(chunk::INIT_ACK, "replied");
+        self.client_sends(chunk::COOKIE_ECHO, "established");
+        self.backend_sends(chunk::COOKIE_ACK, "established");
     }
 
     /// The client closes it, and the backend agrees.
     pub fn close(&self) {
-        self.asks(chunk::SHUTDOWN, "client_closed");
-        self.answers(chunk::SHUTDOWN_ACK, "closed");
-        self.asks(chunk::SHUTDOWN_COMPLETE, "reset");
+        self.client_sends(chunk::SHUTDOWN, "client_closed");
+        self.backend_sends(chunk::SHUTDOWN_ACK, "closed");
+        self.client_sends(chunk::SHUTDOWN_COMPLETE, "reset");
     }
 
-    fn comes_to(&self, state: &str) {
+    fn wait_for_state(&self, state: &str) {
         until(state, || self.flow().is_some_and(|flow| flow["state"] == state));
     }
 

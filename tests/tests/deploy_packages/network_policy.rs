@@ -25,7 +25,7 @@ fn ports(policy: &Value, rule: usize) -> Vec<&Value> {
 }
 
 #[test]
-fn only_who_asks_for_a_network_policy_gets_one() {
+fn a_network_policy_is_opt_in() {
     let Some(renderer) = Renderer::find() else { return };
     for (folder, values) in pairs() {
         let is_asked_for = values.pointer("/networkPolicy/enabled").is_some();
@@ -47,7 +47,7 @@ fn it_selects_the_agents_and_restricts_nothing_that_they_send() {
 }
 
 #[test]
-fn everybody_reaches_health_checks_and_some_the_metrics() {
+fn health_checks_are_open_and_metrics_restricted() {
     let Some(renderer) = Renderer::find() else { return };
     for (has_page, other_ports) in [(false, &[METRICS_PORT][..]), (true, &[METRICS_PORT, PAGE_PORT])] {
         let values = json!({ "networkPolicy": { "enabled": true }, "page": { "enabled": has_page } });

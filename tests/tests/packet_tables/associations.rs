@@ -3,7 +3,7 @@
 use harness::{
     packet::{
         ErrorKind, Packet,
-        association::{BACKEND_TAG, CLIENT_TAG, answers, asks, chunk::*, init, init_ack},
+        association::{BACKEND_TAG, CLIENT_TAG, chunk::*, from_backend, from_client, init, init_ack},
         icmp_error,
     },
     test_run::{Row, check_rows, egress, ingress, places::*, row},
@@ -16,12 +16,12 @@ const TRANSLATED: [Counter; 1] = [Counter::PacketTranslated];
 
 /// Another packet of the client as it arrives.
 fn client(kind: u8) -> Packet {
-    asks(FROM, NODE_PORT, kind)
+    from_client(FROM, NODE_PORT, kind)
 }
 
 /// Another packet of the backend on another node as it arrives.
 fn backend(kind: u8) -> Packet {
-    answers(BACKEND, SNAT, kind)
+    from_backend(BACKEND, SNAT, kind)
 }
 
 pub(super) fn associations() -> Service {
@@ -53,7 +53,7 @@ fn open_here() -> [Step; 4] {
         ingress(init(FROM, NODE_PORT)),
         egress(init_ack(HERE, FROM)),
         ingress(client(COOKIE_ECHO)),
-        egress(answers(HERE, FROM, COOKIE_ACK)),
+        egress(from_backend(HERE, FROM, COOKIE_ACK)),
     ]
 }
 
@@ -64,7 +64,7 @@ fn goes_on(name: &'static str, steps: impl IntoIterator<Item = Step>) -> Row {
         .after(open())
         .after(steps)
         .after([moved()])
-        .leaves_as(asks(SNAT, BACKEND, DATA).ttl(63))
+        .leaves_as(from_client(SNAT, BACKEND, DATA).ttl(63))
         .counts(&FORWARDED)
         .flows(2, 0)
 }
@@ -105,28 +105,28 @@ fn field_s13_an_association_outlives_quiet_minutes() {
             .serving(associations())
             .after(cookie())
             .after([Step::Idle(150), moved()])
-            .leaves_as(asks(SNAT, BACKEND, DATA).ttl(63))
+            .leaves_as(from_client(SNAT, BACKEND, DATA).ttl(63))
             .counts(&FORWARDED)
             .flows(2, 0),
         row("field_s13_the_backends_data", ingress(backend(DATA)))
             .serving(associations())
             .after(open())
             .after([Step::Idle(150)])
-            .leaves_as(answers(NODE_PORT, FROM, DATA).ttl(63))
+            .leaves_as(from_backend(NODE_PORT, FROM, DATA).ttl(63))
             .counts(&FORWARDED)
             .flows(2, 0),
         row("field_s13_to_a_backend_here", ingress(client(DATA)))
             .serving(associations_here())
             .after(open_here())
             .after([Step::Idle(150)])
-            .becomes(asks(FROM, HERE, DATA))
+            .becomes(from_client(FROM, HERE, DATA))
             .counts(&TRANSLATED)
             .flows(2, 0),
-        row("field_s13_from_a_backend_here", egress(answers(HERE, FROM, DATA)))
+        row("field_s13_from_a_backend_here", egress(from_backend(HERE, FROM, DATA)))
             .serving(associations_here())
             .after(open_here())
             .after([Step::Idle(150)])
-            .becomes(answers(NODE_PORT, FROM, DATA))
+            .becomes(from_backend(NODE_PORT, FROM, DATA))
             .counts(&TRANSLATED)
             .flows(2, 0),
         is_forgotten("field_s13_quiet_for_longer", [Step::Idle(211)]),
@@ -136,7 +136,7 @@ fn field_s13_an_association_outlives_quiet_minutes() {
 
 #[test]
 fn field_s13_only_an_init_opens_an_association() {
-    let at_cluster_ip = |kind| asks(FROM, CLUSTER_IP.at(80), kind);
+    let at_cluster_ip = |kind| from_client(FROM, CLUSTER_IP.at(80), kind);
     let error = icmp_error(CLUSTER_IP, CLIENT, ErrorKind::PortUnreachable, at_cluster_ip(DATA));
     let mut rows = vec![
         row("field_s13_data_for_a_cluster_ip", ingress(at_cluster_ip(DATA)))
@@ -149,7 +149,7 @@ fn field_s13_only_an_init_opens_an_association() {
         row("field_s13_data_before_the_answer", ingress(client(DATA)))
             .serving(associations())
             .after([ingress(init(FROM, NODE_PORT))])
-            .leaves_as(asks(SNAT, BACKEND, DATA).ttl(63))
+            .leaves_as(from_client(SNAT, BACKEND, DATA).ttl(63))
             .counts(&FORWARDED)
             .flows(0, 2),
     ];
@@ -166,27 +166,27 @@ fn field_s13_a_blind_sender_opens_no_association() {
         row("field_s13_a_cookie_with_a_wrong_tag", ingress(client(COOKIE_ECHO).tag(5)))
             .serving(associations())
             .after(embryonic())
-            .leaves_as(asks(SNAT, BACKEND, COOKIE_ECHO).tag(5).ttl(63))
+            .leaves_as(from_client(SNAT, BACKEND, COOKIE_ECHO).tag(5).ttl(63))
             .counts(&FORWARDED)
             .flows(0, 2),
         row("field_s13_an_answer_with_a_wrong_tag", ingress(client(COOKIE_ECHO)))
             .serving(associations())
             .after([ingress(init(FROM, NODE_PORT)), ingress(init_ack(BACKEND, SNAT).tag(5))])
-            .leaves_as(asks(SNAT, BACKEND, COOKIE_ECHO).ttl(63))
+            .leaves_as(from_client(SNAT, BACKEND, COOKIE_ECHO).ttl(63))
             .counts(&FORWARDED)
             .flows(0, 2),
         row("field_s13_the_true_cookie", ingress(client(COOKIE_ECHO)))
             .serving(associations())
             .after(embryonic())
             .after([ingress(client(COOKIE_ECHO).tag(5))])
-            .leaves_as(asks(SNAT, BACKEND, COOKIE_ECHO).ttl(63))
+            .leaves_as(from_client(SNAT, BACKEND, COOKIE_ECHO).ttl(63))
             .counts(&FORWARDED)
             .flows(0, 2),
         row("field_s13_its_acknowledgment", ingress(backend(COOKIE_ACK)))
             .serving(associations())
             .after(embryonic())
             .after([ingress(client(COOKIE_ECHO).tag(5)), ingress(client(COOKIE_ECHO))])
-            .leaves_as(answers(NODE_PORT, FROM, COOKIE_ACK).ttl(63))
+            .leaves_as(from_backend(NODE_PORT, FROM, COOKIE_ACK).ttl(63))
             .counts(&FORWARDED)
             .flows(2, 0),
         row("field_s13_unanswered_for_longer_than_three_seconds", ingress(client(DATA)))
@@ -236,7 +236,7 @@ fn s29_associations_stay_and_end_as_connections_do() {
             .serving(associations())
             .after(open())
             .after([moved()])
-            .leaves_as(asks(SNAT, BACKEND, SHUTDOWN).ttl(63))
+            .leaves_as(from_client(SNAT, BACKEND, SHUTDOWN).ttl(63))
             .counts(&FORWARDED),
         has_ended("s29_sctp_after_a_shutdown", end().into_iter().take(1)),
         has_ended("s29_sctp_after_its_acknowledgment", end().into_iter().take(2)),

@@ -120,7 +120,7 @@ fn s31_after_a_foreign_flow_ours_begin() {
 }
 
 /// By how many jiffies a packet puts off the end of the foreign flow that the packet `opened`.
-fn puts_off(node: &mut BenchNode, (hook, packet): (Hook, &Packet), opened: &Packet, family: Family) -> i32 {
+fn refreshes_by(node: &mut BenchNode, (hook, packet): (Hook, &Packet), opened: &Packet, family: Family) -> i32 {
     node.state().forget();
     node.state().set_foreign(opened.tuple(family), 10);
     let ended = node.state().assured()[0].1.meta.expires;
@@ -137,21 +137,21 @@ fn s31_a_foreign_connection_lives_on_with_each_packet() {
     node.serve(&[web()]);
     for (hook, family) in [(Hook::Xdp, Family::Ipv4), (Hook::TcIngress, Family::Ipv6)] {
         for packet in [tcp(FROM, NODE_PORT).data(), tcp(FROM, NODE_PORT).rst()] {
-            assert!(puts_off(&mut node, (hook, &packet), &packet, family) > 0, "{packet:?}");
+            assert!(refreshes_by(&mut node, (hook, &packet), &packet, family) > 0, "{packet:?}");
         }
     }
 }
 
 #[test]
-fn s31_only_answers_keep_a_foreign_flow_of_datagrams() {
+fn s31_only_replies_keep_a_foreign_flow_of_datagrams() {
     let shared = shared();
     let mut node = shared.lock();
     node.serve(&[dns()]);
     for (hook, family) in [(Hook::Xdp, Family::Ipv4), (Hook::TcIngress, Family::Ipv6)] {
         for frontend in [NODE_PORT, CLUSTER_IP.at(80), EXTERNAL.at(80)] {
             let (asks, answers) = (udp(FROM, frontend), udp(frontend, FROM));
-            assert_eq!(puts_off(&mut node, (hook, &asks), &asks, family), 0, "{frontend:?}");
-            let ticks = puts_off(&mut node, (Hook::TcEgress, &answers), &asks, family);
+            assert_eq!(refreshes_by(&mut node, (hook, &asks), &asks, family), 0, "{frontend:?}");
+            let ticks = refreshes_by(&mut node, (Hook::TcEgress, &answers), &asks, family);
             assert!(ticks > 0, "{frontend:?}: {ticks}");
         }
     }

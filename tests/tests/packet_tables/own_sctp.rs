@@ -5,9 +5,8 @@ use harness::{
     packet::{
         ErrorKind,
         association::{
-            answers, asks,
             chunk::{COOKIE_ACK, COOKIE_ECHO, DATA},
-            init, init_ack,
+            from_backend, from_client, init, init_ack,
         },
         icmp_error,
     },
@@ -32,8 +31,8 @@ fn open() -> [Step; 4] {
     [
         egress(init(OWN, DIALLED)),
         ingress(init_ack(BACKEND, SNAT)),
-        egress(asks(OWN, DIALLED, COOKIE_ECHO)),
-        ingress(answers(BACKEND, SNAT, COOKIE_ACK)),
+        egress(from_client(OWN, DIALLED, COOKIE_ECHO)),
+        ingress(from_backend(BACKEND, SNAT, COOKIE_ACK)),
     ]
 }
 
@@ -57,11 +56,11 @@ fn w13_what_the_nodes_own_processes_send_by_sctp_reaches_a_backend() {
             .serving(associations_here())
             .leaves_as(init(SNAT, HERE).ttl(63))
             .counts(&OPENED),
-        row("w13_own_data", egress(asks(OWN, DIALLED, DATA)))
+        row("w13_own_data", egress(from_client(OWN, DIALLED, DATA)))
             .serving(associations())
             .after(open())
             .after([Step::Serve(vec![bare().protocol(Protocol::Sctp).remote(REMOTE_OTHER.at(8080))])])
-            .leaves_as(asks(SNAT, BACKEND, DATA).ttl(63))
+            .leaves_as(from_client(SNAT, BACKEND, DATA).ttl(63))
             .counts(&FORWARDED)
             .flows(2, 0),
         row("w13_own_init_without_backend", egress(init(OWN, DIALLED)))
@@ -92,11 +91,11 @@ fn w13_answers_to_the_nodes_own_processes_come_from_the_service() {
             .redirected_to_ingress_as(init_ack(DIALLED, OWN))
             .counts(&TRANSLATED),
         row("w13_own_answer_has_come_in", ingress(init_ack(DIALLED, OWN))).serving(associations_here()).after(open()),
-        row("w13_own_answer_data", ingress(answers(BACKEND, SNAT, DATA)))
+        row("w13_own_answer_data", ingress(from_backend(BACKEND, SNAT, DATA)))
             .serving(associations())
             .after(open())
             .at(Hook::TcIngress)
-            .becomes(answers(DIALLED, OWN, DATA))
+            .becomes(from_backend(DIALLED, OWN, DATA))
             .counts(&TRANSLATED),
     ]);
 }

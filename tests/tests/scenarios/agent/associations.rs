@@ -85,14 +85,14 @@ fn s29_an_init_stays_in_an_open_association_and_begins_another_after_its_end() {
         };
         association.open();
         assert_eq!(now("established"), (true, sctp_end(family, backend)));
-        association.asks(chunk::DATA, "established");
+        association.client_sends(chunk::DATA, "established");
         outside.serve_sctp(family, &[other]);
         let others = [sctp_end(family, other).to_string()].into();
         until("the other backend", || backends(outside, &client, frontend) == others);
-        association.asks(chunk::SHUTDOWN, "client_closed");
+        association.client_sends(chunk::SHUTDOWN, "client_closed");
         assert_eq!(now("client_closed").1, sctp_end(family, other), "an association can't be half-closed");
-        association.answers(chunk::SHUTDOWN_ACK, "closed");
-        association.asks(chunk::SHUTDOWN_COMPLETE, "reset");
+        association.backend_sends(chunk::SHUTDOWN_ACK, "closed");
+        association.client_sends(chunk::SHUTDOWN_COMPLETE, "reset");
         assert_eq!(now("reset").1, sctp_end(family, other));
     });
 }

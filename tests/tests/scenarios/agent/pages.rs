@@ -67,7 +67,7 @@ fn has_titles(line: &str) -> bool {
 
 /// Returns what is the same whenever a command runs: the titles of tables, and what stands before a table, without its numbers; where
 /// there is no table, the titles of lines.
-fn fixed<'a>(lines: &[&'a str]) -> BTreeSet<String> {
+fn titles_and_words<'a>(lines: &[&'a str]) -> BTreeSet<String> {
     let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
     let lines = || lines.iter().copied().filter(|line| !line.is_empty());
     if !lines().any(has_titles) {
@@ -182,7 +182,7 @@ fn every_command_of_the_pages_runs_on_a_node() {
             let has_output = |typed: &&Typed| typed.shown.iter().any(|line| !line.starts_with("waggle: "));
             for Typed { shown, .. } in commands.iter().filter(|typed| typed.command == line).filter(has_output) {
                 let printed: Vec<_> = printed.lines().collect();
-                let of = if line.ends_with("json") { fields } else { fixed };
+                let of = if line.ends_with("json") { fields } else { titles_and_words };
                 let (wanted, seen) = (of(shown), of(&printed));
                 assert!(
                     !wanted.is_empty() && wanted.is_subset(&seen),

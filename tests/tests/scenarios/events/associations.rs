@@ -1,4 +1,4 @@
-//! Events of SCTP, whose packets decide also for pods. A kernel for development may have no SCTP; the kernels of `cargo xtask vm`
+//! Events of SCTP. Pods' associations, too, are served at the packet hooks. A kernel for development may have no SCTP; the kernels of `cargo xtask vm`
 //! have the module.
 
 use std::net::{IpAddr, SocketAddr};
@@ -34,7 +34,7 @@ fn an_association_is_new_with_its_init_and_ends_once() {
         association.open();
         association.close();
         association.open();
-        association.asks(chunk::ABORT, "reset");
+        association.client_sends(chunk::ABORT, "reset");
         let mut events = events(&monitor, 4);
         events.extend(monitor.stop());
         let shown: Vec<_> = events.iter().map(summary).collect();

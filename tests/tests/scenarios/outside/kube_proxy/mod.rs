@@ -28,7 +28,7 @@ const NOTHING: &str = "nothing of kube-proxy to remove";
 /// give one of them to a later socket, whose datagrams would belong to that flow until Waggle forgets it.
 const FIRST_PORT: u16 = 20_000;
 /// Seconds for which netfilter remembers datagrams until their flows are to end: longer than a scenario takes.
-const FOR_ALL: u32 = 3600;
+const LONGER_THAN_A_SCENARIO: u32 = 3600;
 const KEEPER: &str = "waggle-keeps-translated";
 
 /// Runs `waggle cleanup` with arguments on the node; whether it succeeded, and what it said.
@@ -148,7 +148,7 @@ fn scenario(place: Place, outside: &mut Outside) {
     place.install_others(&netns);
     let others = place.listing(&netns);
     place.install(outside);
-    remember_datagrams(&netns, FOR_ALL);
+    remember_datagrams(&netns, LONGER_THAN_A_SCENARIO);
     let both = place.listing(&netns);
     serve(outside);
     let frontends = Family::BOTH.map(|family| outside.frontends(family));

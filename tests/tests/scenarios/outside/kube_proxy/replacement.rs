@@ -15,7 +15,8 @@ use harness::{
 use nix::sys::signal::Signal;
 
 use super::{
-    FIRST_PORT, FOR_ALL, NOTHING, assert_backends_answer, cleaned, cleanup, connect, ends_with_the_connections,
+    FIRST_PORT, LONGER_THAN_A_SCENARIO, NOTHING, assert_backends_answer, cleaned, cleanup, connect,
+    ends_with_the_connections,
     program::{KubeProxy, Mode},
     remove_waggle,
     virtual_servers::forget_datagrams,
@@ -90,7 +91,7 @@ fn scenario(kube_proxy: &KubeProxy, outside: &mut Outside) {
     let others = mode.listing(&netns);
     outside.web_of_both().iter().for_each(|object| outside.scene.put(object));
     let mut process = kube_proxy.start(outside);
-    remember_datagrams(&netns, FOR_ALL);
+    remember_datagrams(&netns, LONGER_THAN_A_SCENARIO);
     // netfilter remembers a flow of UDP for minutes, and would keep it translated for so long.
     served_by(outside, &[Transport::Tcp], &["far", "p1"]);
     let [from_outside, from_pod] = dialled(outside);
