@@ -1,4 +1,4 @@
-//! Loads programs into the kernel. The verifier takes a tenth of a second or more for each program of a device hook.
+//! Loads programs into the kernel. The verifier takes up to a tenth of a second for each program of a device hook.
 
 use std::{
     collections::BTreeMap,
@@ -24,7 +24,7 @@ pub enum Group {
     /// The program of the XDP hook and its stages, for devices that are served by XDP: a quarter of the verifier's
     /// time.
     Xdp,
-    /// The programs for L3 devices, which few nodes have: a third of the verifier's time.
+    /// The programs for L3 devices, which few nodes have: an eighth of the verifier's time.
     Bare,
     /// The stages for SCTP of the node's own processes, needed where there are SCTP Services.
     Own,
