@@ -15,13 +15,13 @@ use crate::{
 /// Why the agent can't be asked.
 type Cause = Box<dyn std::error::Error + Send + Sync>;
 
-/// Labels are not known.
+/// The agent can't be asked for labels.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "labels are not in the maps: only the agent of instance {instance:?} knows them, and it can't be asked (start it, or name \
      the address of its metrics with --address; without -l and --show-labels, no agent is needed)"
 )]
-pub(super) struct Unknown {
+pub(super) struct LabelsUnavailable {
     instance: String,
     source: Cause,
 }
@@ -55,21 +55,21 @@ pub(super) fn check(args: &GetArgs) -> Result<(), NotLabelled> {
     Ok(())
 }
 
-/// What the agent has said last.
+/// The labels of the agent's last response.
 #[derive(Debug, Default)]
 pub(super) struct LabelSource {
     known: KnownLabels,
-    /// It has been said that they may be old.
+    /// Whether it has been said that they may be old.
     is_noted: bool,
 }
 
 impl LabelSource {
     /// Asks the agent, unless the command needs no labels.
-    pub(super) fn ask(&mut self, args: &GetArgs) -> Result<(), Unknown> {
+    pub(super) fn ask(&mut self, args: &GetArgs) -> Result<(), LabelsUnavailable> {
         if args.show_labels || args.selects_by_labels() {
             let instance = &args.instance.instance;
             let known = ask(args.address, instance);
-            self.known = known.map_err(|source| Unknown { instance: instance.clone(), source })?;
+            self.known = known.map_err(|source| LabelsUnavailable { instance: instance.clone(), source })?;
         }
         Ok(())
     }
@@ -95,11 +95,11 @@ impl LabelSource {
 }
 
 fn ask(address: SocketAddr, instance: &str) -> Result<KnownLabels, Cause> {
-    known(fetch(address, PATH)?, address, instance)
+    checked(fetch(address, PATH)?, address, instance)
 }
 
-/// Returns the labels that the agent at an address reports, if it is that of `instance` and knows them.
-fn known(report: LabelReport, address: SocketAddr, instance: &str) -> Result<KnownLabels, Cause> {
+/// Returns the labels that the agent at an address reports, if it belongs to `instance` and has programmed something.
+fn checked(report: LabelReport, address: SocketAddr, instance: &str) -> Result<KnownLabels, Cause> {
     let LabelReport { instance: found, services } = report;
     if found != instance {
         return Err(OtherInstance { address, found }.into());
@@ -116,7 +116,7 @@ mod tests {
     use super::*;
     use crate::commands::cli::{Cli, Command};
 
-    fn checked(line: &str) -> Result<(), String> {
+    fn refusal(line: &str) -> Result<(), String> {
         match Cli::try_parse_from(["waggle", "get"].into_iter().chain(line.split(' '))).unwrap().command {
             Command::Get(args) => check(&args).map_err(|error| error.to_string()),
             other => panic!("{other:?}"),
@@ -126,14 +126,14 @@ mod tests {
     #[test]
     fn labels_are_those_of_services() {
         for kind in ["services", "endpoints", "flows", "affinity"] {
-            assert_eq!(checked(&format!("{kind} -l app=web")), Ok(()));
+            assert_eq!(refusal(&format!("{kind} -l app=web")), Ok(()));
         }
-        assert_eq!(checked("svc --show-labels"), Ok(()));
+        assert_eq!(refusal("svc --show-labels"), Ok(()));
         for kind in ["backends", "drops", "devices", "maps"] {
-            let error = checked(&format!("{kind} --selector !app")).unwrap_err();
+            let error = refusal(&format!("{kind} --selector !app")).unwrap_err();
             assert!(error.starts_with(&format!("select {kind} by labels: -l is for services")), "{error}");
         }
-        let error = checked("endpoints --show-labels").unwrap_err();
+        let error = refusal("endpoints --show-labels").unwrap_err();
         assert_eq!(error, "show labels of endpoints: --show-labels is for services");
     }
 
@@ -142,10 +142,10 @@ mod tests {
         let address = SocketAddr::from(([127, 0, 0, 1], 10249));
         let message = |instance: &str, services| {
             let report = LabelReport { instance: instance.to_owned(), services };
-            known(report, address, "default").map(drop).map_err(|error| error.to_string())
+            checked(report, address, "default").map(drop).map_err(|error| error.to_string())
         };
         assert_eq!(message("default", Some(BTreeMap::new())), Ok(()));
-        let other = "the agent at 127.0.0.1:10249 is that of instance \"lab\"".to_owned();
+        let other = "the agent at 127.0.0.1:10249 belongs to instance \"lab\"".to_owned();
         assert_eq!(message("lab", Some(BTreeMap::new())), Err(other));
         let early = "the agent at 127.0.0.1:10249 has not programmed anything yet; try again soon".to_owned();
         assert_eq!(message("default", None), Err(early));
