@@ -1,25 +1,42 @@
 //! The labels of the Services that are served, for the commands that ask the agent for them: the maps have only names.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::BTreeMap,
+    ops::Bound,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use bytes::Bytes;
+use serde::{Serialize, Serializer, ser::SerializeMap as _};
+use serde_json::value::{RawValue, to_raw_value};
+
 use crate::{
-    model::{is_served, names::Interner},
-    objects::{Event, Kind, Object, ObjectRef},
+    model::is_served,
+    objects::{Event, Kind, Object, ObjectRef, Service},
 };
+
+/// The most Services whose labels are serialized before the agent may change labels again.
+const PART: usize = 256;
 
 /// The labels of Services. Clones share them.
 #[derive(Clone, Debug, Default)]
-pub struct ServiceLabels(Arc<Mutex<Known>>);
+pub struct ServiceLabels(Arc<Shared>);
 
 #[derive(Debug, Default)]
-struct Known {
-    /// By `namespace/name`, the labels of each Service that has some, as a JSON object. A text takes less memory than a map.
-    services: HashMap<Arc<str>, Arc<str>>,
-    /// Gives equal labels of many Services one allocation.
-    texts: Interner<str>,
+struct Shared {
+    contents: Mutex<Contents>,
+    /// Locked while a document is made.
+    making: Mutex<()>,
+}
+
+#[derive(Debug, Default)]
+struct Contents {
+    /// By `namespace/name`, the labels of each Service that is served, as a JSON object. A text takes less memory than a map.
+    services: BTreeMap<Box<str>, Box<RawValue>>,
+    /// How often they have changed.
+    version: u64,
+    /// What was made of them; `None` if they have changed since.
+    document: Option<Bytes>,
 }
 
 impl ServiceLabels {
@@ -28,9 +45,7 @@ impl ServiceLabels {
         match event {
             Event::Applied(object) => {
                 if let Object::Service(service) = &**object {
-                    let labels = service.metadata.labels.as_ref();
-                    let labels = labels.filter(|labels| !labels.is_empty() && is_served(service));
-                    self.set(&object.reference(), labels);
+                    self.set(&object.reference(), labels_of(service));
                 }
             }
             Event::Deleted(reference) if reference.kind == Kind::Service => self.set(reference, None),
@@ -38,34 +53,77 @@ impl ServiceLabels {
         }
     }
 
-    fn set(&self, ObjectRef { namespace, name, .. }: &ObjectRef, labels: Option<&BTreeMap<String, String>>) {
+    /// Sets the labels of a Service, or removes a Service that is not served.
+    fn set(&self, ObjectRef { namespace, name, .. }: &ObjectRef, labels: Option<Box<RawValue>>) {
         let key = format!("{namespace}/{name}");
-        // Writing JSON can't fail: all keys are strings.
-        let text = labels.and_then(|labels| serde_json::to_string(labels).ok());
-        let Known { services, texts } = &mut *self.known();
-        match (text.map(|text| texts.intern(&text)), services.get_mut(key.as_str())) {
-            (Some(labels), Some(known)) => *known = labels,
-            (Some(labels), None) => drop(services.insert(key.into(), labels)),
-            (None, Some(_)) => drop(services.remove(key.as_str())),
-            (None, None) => {}
+        let Contents { services, version, document } = &mut *self.lock();
+        if services.get(key.as_str()).map(|labels| labels.get()) == labels.as_ref().map(|labels| labels.get()) {
+            return;
+        }
+        match labels {
+            Some(labels) => drop(services.insert(key.into(), labels)),
+            None => drop(services.remove(key.as_str())),
+        }
+        *version += 1;
+        *document = None;
+    }
+
+    /// Returns what `make` makes of the labels. It is kept until they change. Only one is made at a time; calls that wait for it
+    /// share it, unless the labels change meanwhile. The agent does not wait for `make`.
+    pub fn document(&self, make: impl FnOnce() -> Bytes) -> Bytes {
+        let _making = self.0.making.lock().unwrap_or_else(PoisonError::into_inner);
+        let (version, kept) = {
+            let contents = self.lock();
+            (contents.version, contents.document.clone())
+        };
+        kept.unwrap_or_else(|| {
+            let document = make();
+            let mut contents = self.lock();
+            if contents.version == version {
+                contents.document = Some(document.clone());
+            }
+            document
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Contents> {
+        self.0.contents.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Serializes the labels of each Service that is served by its `namespace/name`, for serde_json only. The agent waits for at most
+/// [`PART`] Services. So one that is noted meanwhile may be missing, as if it had been noted afterwards.
+impl Serialize for ServiceLabels {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        let mut last: Option<Box<str>> = None;
+        loop {
+            let contents = self.lock();
+            let after = last.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+            let part = contents.services.range::<str, _>((after, Bound::Unbounded)).take(PART);
+            let mut end = None;
+            for (service, labels) in part {
+                map.serialize_entry(service, labels)?;
+                end = Some(service);
+            }
+            let Some(end) = end else { return map.end() };
+            last = Some(end.clone());
         }
     }
+}
 
-    /// Returns the labels of each Service that has some, as a JSON object, with the Service's `namespace/name`. The agent waits
-    /// while they are copied, which copies no text.
-    pub fn all(&self) -> Vec<(Arc<str>, Arc<str>)> {
-        self.known().services.iter().map(|(service, labels)| (Arc::clone(service), Arc::clone(labels))).collect()
-    }
-
-    fn known(&self) -> MutexGuard<'_, Known> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// Returns the labels of a Service as a JSON object; `None` if it is not served.
+fn labels_of(service: &Service) -> Option<Box<RawValue>> {
+    let none = BTreeMap::new();
+    let labels = service.metadata.labels.as_ref().unwrap_or(&none);
+    // Writing JSON can't fail: all keys are strings.
+    is_served(service).then(|| to_raw_value(labels))?.ok()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::objects::{PROXY_NAME_LABEL, Service};
+    use crate::objects::PROXY_NAME_LABEL;
 
     fn service(name: &str, labels: &[(&str, &str)]) -> Service {
         let mut service = Service::default();
@@ -81,10 +139,12 @@ mod tests {
         Event::Applied(Box::new(Object::Service(service)))
     }
 
-    fn known(labels: &ServiceLabels) -> Vec<String> {
-        let mut known: Vec<_> = labels.all().iter().map(|(service, labels)| format!("{service} {labels}")).collect();
-        known.sort();
-        known
+    fn deleted(kind: Kind, name: &str) -> Event {
+        Event::Deleted(ObjectRef { kind, namespace: "shop".to_owned(), name: name.to_owned() })
+    }
+
+    fn text(labels: &ServiceLabels) -> String {
+        serde_json::to_string(labels).unwrap()
     }
 
     #[test]
@@ -92,16 +152,28 @@ mod tests {
         let labels = ServiceLabels::default();
         labels.note(&applied(service("web", &[("tier", "front"), ("app", "web")])));
         labels.note(&applied(service("db", &[("app", "db")])));
-        labels.note(&applied(service("bare", &[])));
-        assert_eq!(known(&labels), ["shop/db {\"app\":\"db\"}", "shop/web {\"app\":\"web\",\"tier\":\"front\"}"]);
+        assert_eq!(text(&labels), r#"{"shop/db":{"app":"db"},"shop/web":{"app":"web","tier":"front"}}"#);
         labels.note(&applied(service("web", &[("app", "other")])));
-        assert_eq!(known(&labels), ["shop/db {\"app\":\"db\"}", "shop/web {\"app\":\"other\"}"]);
+        assert_eq!(text(&labels), r#"{"shop/db":{"app":"db"},"shop/web":{"app":"other"}}"#);
+        labels.note(&deleted(Kind::EndpointSlice, "db"));
+        labels.note(&deleted(Kind::Service, "web"));
+        assert_eq!(text(&labels), r#"{"shop/db":{"app":"db"}}"#);
+        labels.note(&deleted(Kind::Service, "db"));
+        assert_eq!(text(&labels), "{}");
+    }
+
+    #[test]
+    fn a_service_without_labels_is_there_and_a_deleted_one_is_not() {
+        let labels = ServiceLabels::default();
+        labels.note(&applied(service("bare", &[])));
+        let mut without = service("none", &[]);
+        without.metadata.labels = None;
+        labels.note(&applied(without));
+        labels.note(&applied(service("web", &[("app", "web")])));
         labels.note(&applied(service("web", &[])));
-        let reference = |kind| ObjectRef { kind, namespace: "shop".to_owned(), name: "db".to_owned() };
-        labels.note(&Event::Deleted(reference(Kind::EndpointSlice)));
-        assert_eq!(known(&labels), ["shop/db {\"app\":\"db\"}"]);
-        labels.note(&Event::Deleted(reference(Kind::Service)));
-        assert!(known(&labels).is_empty());
+        assert_eq!(text(&labels), r#"{"shop/bare":{},"shop/none":{},"shop/web":{}}"#);
+        labels.note(&deleted(Kind::Service, "bare"));
+        assert_eq!(text(&labels), r#"{"shop/none":{},"shop/web":{}}"#);
     }
 
     #[test]
@@ -112,16 +184,46 @@ mod tests {
         headless.spec.cluster_ip = Some("None".to_owned());
         labels.note(&applied(headless));
         labels.note(&applied(service("other", &[(PROXY_NAME_LABEL, "other")])));
-        assert!(known(&labels).is_empty());
+        assert_eq!(text(&labels), "{}");
     }
 
     #[test]
-    fn equal_labels_are_in_memory_once() {
+    fn labels_are_serialized_in_parts_and_each_once() {
         let labels = ServiceLabels::default();
-        for name in ["a", "b"] {
-            labels.note(&applied(service(name, &[("app", "web")])));
+        for count in [PART, PART + 1, 2 * PART + 1] {
+            let names: Vec<_> = (0..count).map(|number| format!("web-{number:04}")).collect();
+            for name in &names {
+                labels.note(&applied(service(name, &[])));
+            }
+            let members: Vec<_> = names.iter().map(|name| format!("\"shop/{name}\":{{}}")).collect();
+            assert_eq!(text(&labels), format!("{{{}}}", members.join(",")), "{count}");
         }
-        let [(_, first), (_, second)] = &labels.all()[..] else { panic!("two Services have labels") };
-        assert!(Arc::ptr_eq(first, second));
+    }
+
+    #[test]
+    fn a_document_is_kept_until_labels_change() {
+        let labels = ServiceLabels::default();
+        let document = |text: &'static str| labels.document(|| Bytes::from_static(text.as_bytes()));
+        let web = |app: &str| labels.note(&applied(service("web", &[("app", app)])));
+        web("web");
+        assert_eq!((document("first"), document("second")), ("first".into(), "first".into()));
+        web("web");
+        labels.note(&deleted(Kind::Service, "other"));
+        assert_eq!(document("second"), "first", "nothing has changed");
+        web("other");
+        assert_eq!(document("second"), "second");
+        labels.note(&deleted(Kind::Service, "web"));
+        assert_eq!(document("third"), "third");
+    }
+
+    #[test]
+    fn the_agent_does_not_wait_for_a_document_and_one_of_older_labels_is_not_kept() {
+        let labels = ServiceLabels::default();
+        let made = labels.document(|| {
+            labels.note(&applied(service("web", &[])));
+            Bytes::from_static(b"older")
+        });
+        assert_eq!(made, "older");
+        assert_eq!(labels.document(|| text(&labels).into()), r#"{"shop/web":{}}"#);
     }
 }

@@ -92,7 +92,7 @@ pub struct Agent {
 }
 
 impl Agent {
-    /// Returns an agent that has programmed nothing yet.
+    /// Returns an agent that has programmed nothing yet. It keeps the labels of Services in `labels`.
     pub fn new(
         model: Model,
         dataplane: Dataplane,
@@ -100,8 +100,8 @@ impl Agent {
         sctp: changes::Sender<bool>,
         status: changes::Sender<Status>,
         writer: mpsc::Sender<ApiEvent>,
+        labels: ServiceLabels,
     ) -> Self {
-        let labels = status.borrow().labels.clone();
         Self {
             announcer: Announcer::new(writer, model.node_name()),
             model,

@@ -10,7 +10,6 @@ use std::{
 use super::{
     checks::{BlockedPorts, HealthByPort},
     durations::Durations,
-    labels::ServiceLabels,
     no_local::NoLocal,
     refusals::Refused,
 };
@@ -78,8 +77,6 @@ pub struct Status {
     pub skipped_fields: Arc<[Diagnostic]>,
     /// Numbers of service ports with a policy of Local and no backend on this node.
     pub no_local: NoLocal,
-    /// The labels of Services. The agent writes them through a clone.
-    pub labels: ServiceLabels,
 }
 
 impl Status {
@@ -115,7 +112,6 @@ impl Status {
             skipped: BTreeMap::new(),
             skipped_fields: Arc::default(),
             no_local: NoLocal::default(),
-            labels: ServiceLabels::default(),
         }
     }
 

@@ -31,14 +31,14 @@ pub enum FetchError {
     /// Something else answers, such as kube-proxy.
     #[error("what answers at {0} is no agent of this version of Waggle: {1} is {2}")]
     Other(SocketAddr, &'static str, StatusCode),
-    /// The document is another one.
+    /// The body is not the expected document.
     #[error("what answers at {0} is no agent of this version of Waggle: {1} is not understood")]
     Unreadable(SocketAddr, &'static str, #[source] serde_json::Error),
 }
 
-/// The agent at the address is another instance's.
+/// The agent at the address belongs to another instance.
 #[derive(Debug, thiserror::Error)]
-#[error("the agent at {address} is that of instance {found:?}")]
+#[error("the agent at {address} belongs to instance {found:?}")]
 pub struct OtherInstance {
     /// The address.
     pub address: SocketAddr,

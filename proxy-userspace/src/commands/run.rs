@@ -12,7 +12,7 @@ use tokio::{
 use tracing::{Level, enabled, info, warn};
 
 use crate::{
-    agent::{Agent, Inputs, status::Status},
+    agent::{Agent, Inputs, labels::ServiceLabels, status::Status},
     apply::Dataplane,
     attach::LoadedPrograms,
     commands::{
@@ -82,8 +82,8 @@ async fn serve(
     let (is_there, sctp) = changes::channel(false);
     let contact = matches!(config.source, SourceConfig::Kube { .. }).then(Contact::new);
     let (published, status) = changes::channel(Status::following(contact.clone(), config.silence));
-    let programs = LoadedPrograms::default();
-    let scraped = Scraped::new(&config, &node_name, status.clone(), programs.clone());
+    let (labels, programs) = (ServiceLabels::default(), LoadedPrograms::default());
+    let scraped = Scraped::new(&config, &node_name, status.clone(), labels.clone(), programs.clone());
     let (gone, to_terminate) = mpsc::unbounded_channel();
     let (devices, udp_termination) = (config.devices, config.udp_termination);
     let (missing, stale) = (status.borrow().missing.clone(), status.borrow().stale.clone());
@@ -101,7 +101,7 @@ async fn serve(
     let snat = SnatPorts::read().context("read which ports this host keeps for itself")?;
     // Only programs of devices need the routes to backends.
     let dataplane = Dataplane::new(maps, snat).with_route_lookup(forwarding.is_some());
-    let mut agent = Agent::new(model, dataplane, gone, is_there, published, writer).serving_outside(forwarding);
+    let mut agent = Agent::new(model, dataplane, gone, is_there, published, writer, labels).serving_outside(forwarding);
     let mut inputs = Inputs { events: received, addresses, routes };
     tokio::select! {
         result = follow(&mut agent, &mut inputs, startup, checks) => result?,

@@ -13,7 +13,7 @@ mod faults;
 mod frontends;
 mod guard;
 pub mod health;
-pub(crate) mod names;
+mod names;
 mod networks;
 mod node;
 mod ports;

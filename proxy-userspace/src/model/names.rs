@@ -7,7 +7,7 @@ const SMALL: usize = 1024;
 
 /// Gives equal values the same allocation. Values that nothing else refers to are swept now and then.
 #[derive(Debug)]
-pub(crate) struct Interner<T: ?Sized> {
+pub(super) struct Interner<T: ?Sized> {
     values: HashSet<Arc<T>>,
     sweep_at: usize,
 }
@@ -20,7 +20,7 @@ impl<T: ?Sized> Default for Interner<T> {
 
 impl<T: ?Sized + Eq + Hash> Interner<T> {
     /// Returns the shared allocation for `value`.
-    pub(crate) fn intern<'a>(&mut self, value: &'a T) -> Arc<T>
+    pub(super) fn intern<'a>(&mut self, value: &'a T) -> Arc<T>
     where
         Arc<T>: From<&'a T>,
     {

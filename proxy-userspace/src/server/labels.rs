@@ -3,13 +3,17 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 use tokio::{sync::watch, task::block_in_place};
 
-use super::{listener::HttpResponse, respond::json, scraped::Scraped};
-use crate::agent::status::Status;
+use super::{
+    listener::HttpResponse,
+    respond::{JSON, text},
+    scraped::Scraped,
+};
+use crate::agent::{labels::ServiceLabels, status::Status};
 
 /// The path of the document.
 pub const PATH: &str = "/labels";
@@ -20,7 +24,8 @@ pub const PATH: &str = "/labels";
 pub struct LabelReport {
     /// The name of the instance.
     pub instance: String,
-    /// The labels of each Service that has some, by `namespace/name`. `None` until the agent has programmed what it has listed.
+    /// The labels of each Service that is served, by `namespace/name`: empty for one without labels. `None` until the agent has
+    /// programmed what it has listed.
     pub services: Option<BTreeMap<String, BTreeMap<String, String>>>,
 }
 
@@ -29,7 +34,7 @@ pub struct LabelReport {
 #[serde(rename_all = "camelCase")]
 struct Body<'a> {
     instance: &'a str,
-    services: Option<BTreeMap<&'a str, &'a RawValue>>,
+    services: Option<&'a ServiceLabels>,
 }
 
 /// The source of the document.
@@ -37,64 +42,64 @@ struct Body<'a> {
 pub(super) struct LabelPage {
     instance: String,
     status: watch::Receiver<Status>,
+    labels: ServiceLabels,
 }
 
 impl LabelPage {
     pub(super) fn new(scraped: &Scraped) -> Self {
-        Self { instance: scraped.identity.instance.clone(), status: scraped.status.clone() }
+        Self {
+            instance: scraped.identity.instance.clone(),
+            status: scraped.status.clone(),
+            labels: scraped.labels.clone(),
+        }
     }
 
     /// Responds with the document.
     pub(super) fn response(&self) -> HttpResponse {
         // With very many Services it may take a while.
-        block_in_place(|| response(&self.instance, &self.status))
+        text(StatusCode::OK, JSON, block_in_place(|| self.document()))
     }
-}
 
-fn response(instance: &str, status: &watch::Receiver<Status>) -> HttpResponse {
-    let all = {
-        let status = status.borrow();
-        (status.generation != 0).then(|| status.labels.all())
-    };
-    let services = all.as_ref().map(|all| all.iter().filter_map(|(name, labels)| Some((&**name, raw(labels)?))));
-    json(StatusCode::OK, &Body { instance, services: services.map(Iterator::collect) })
-}
+    fn document(&self) -> Bytes {
+        let is_programmed = self.status.borrow().generation != 0;
+        if is_programmed { self.labels.document(|| self.make(Some(&self.labels))) } else { self.make(None) }
+    }
 
-/// Returns JSON as it is, to be put into a document.
-fn raw(json: &str) -> Option<&RawValue> {
-    serde_json::from_str(json).ok()
+    fn make(&self, services: Option<&ServiceLabels>) -> Bytes {
+        // Serializing can't fail: all keys are strings.
+        let body = serde_json::to_vec(&Body { instance: &self.instance, services }).unwrap_or_default();
+        // The document may be kept: without the room that it has grown into.
+        body.into_boxed_slice().into()
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use http_body_util::BodyExt as _;
-
     use super::*;
-    use crate::{
-        agent::labels::ServiceLabels,
-        objects::{Event, Object, Service},
-    };
+    use crate::objects::{Event, Object, Service};
 
-    async fn report(status: Status) -> LabelReport {
-        let (_sender, receiver) = watch::channel(status);
-        let body = response("lab", &receiver).into_body().collect().await.unwrap().to_bytes();
-        serde_json::from_slice(&body).unwrap()
-    }
-
-    #[tokio::test]
-    async fn labels_are_unknown_until_something_is_programmed() {
-        let labels = ServiceLabels::default();
+    fn served(name: &str, labels: BTreeMap<String, String>) -> Event {
         let mut service = Service::default();
         service.metadata.namespace = Some("shop".to_owned());
-        service.metadata.name = Some("web".to_owned());
-        service.metadata.labels = Some([("app".to_owned(), "web".to_owned())].into());
+        service.metadata.name = Some(name.to_owned());
+        service.metadata.labels = Some(labels);
         service.spec.cluster_ip = Some("10.96.0.10".to_owned());
-        labels.note(&Event::Applied(Box::new(Object::Service(service))));
-        let status = Status { labels, ..Status::new() };
-        assert_eq!(report(status.clone()).await, LabelReport { instance: "lab".to_owned(), services: None });
-        let labels = BTreeMap::from([("app".to_owned(), "web".to_owned())]);
-        let services = Some([("shop/web".to_owned(), labels)].into());
-        let expected = LabelReport { instance: "lab".to_owned(), services };
-        assert_eq!(report(Status { generation: 1, ..status }).await, expected);
+        Event::Applied(Box::new(Object::Service(service)))
+    }
+
+    #[test]
+    fn labels_are_unknown_until_something_is_programmed() {
+        let (sender, status) = watch::channel(Status::new());
+        let page = LabelPage { instance: "lab".to_owned(), status, labels: ServiceLabels::default() };
+        let report = || serde_json::from_slice::<LabelReport>(&page.document()).unwrap();
+        let app = BTreeMap::from([("app".to_owned(), "web".to_owned())]);
+        page.labels.note(&served("web", app.clone()));
+        assert_eq!(report(), LabelReport { instance: "lab".to_owned(), services: None });
+        sender.send_modify(|status| status.generation = 1);
+        let mut services = BTreeMap::from([("shop/web".to_owned(), app)]);
+        assert_eq!(report(), LabelReport { instance: "lab".to_owned(), services: Some(services.clone()) });
+        page.labels.note(&served("bare", BTreeMap::new()));
+        services.insert("shop/bare".to_owned(), BTreeMap::new());
+        assert_eq!(report(), LabelReport { instance: "lab".to_owned(), services: Some(services) });
     }
 }

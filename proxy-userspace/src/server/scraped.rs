@@ -7,7 +7,7 @@ use tokio::sync::watch;
 
 use super::status::Identity;
 use crate::{
-    agent::status::Status,
+    agent::{labels::ServiceLabels, status::Status},
     attach::LoadedPrograms,
     config::{Config, MapSizes, MetricsConfig, SourceConfig, published},
     maps::PinFolder,
@@ -19,6 +19,8 @@ pub struct Scraped {
     pub(super) identity: Identity,
     /// The status that the agent publishes.
     pub(super) status: watch::Receiver<Status>,
+    /// The labels of Services that the agent keeps.
+    pub(super) labels: ServiceLabels,
     /// The programs that the agent has loaded.
     pub(super) programs: LoadedPrograms,
     /// The folder of the pinned maps in use.
@@ -33,7 +35,13 @@ pub struct Scraped {
 
 impl Scraped {
     /// Returns the sources of an agent with this configuration, on the node `node_name`.
-    pub fn new(config: &Config, node_name: &str, status: watch::Receiver<Status>, programs: LoadedPrograms) -> Self {
+    pub fn new(
+        config: &Config,
+        node_name: &str,
+        status: watch::Receiver<Status>,
+        labels: ServiceLabels,
+        programs: LoadedPrograms,
+    ) -> Self {
         let configuration = published::configuration(config, node_name).to_string().into();
         let (folder, limits) = (PinFolder::new(&config.instance), config.metrics);
         let manifests = match &config.source {
@@ -46,6 +54,6 @@ impl Scraped {
             folder: manifests,
             started: SystemTime::now(),
         };
-        Self { identity, status, programs, folder, limits, map_limits: config.sizes.clone(), configuration }
+        Self { identity, status, labels, programs, folder, limits, map_limits: config.sizes.clone(), configuration }
     }
 }

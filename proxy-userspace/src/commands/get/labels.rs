@@ -10,51 +10,48 @@ pub type Labels = BTreeMap<String, String>;
 /// The labels of the Services that an agent serves.
 #[derive(Clone, Debug, Default)]
 pub struct KnownLabels {
-    /// By `namespace/name`; Services without labels are left out.
+    /// By `namespace/name`; empty for a Service without labels.
     services: BTreeMap<String, Labels>,
 }
 
-static NONE: Labels = Labels::new();
-
 impl KnownLabels {
-    /// Takes the labels of each Service that has some, by `namespace/name`.
+    /// Takes the labels of each Service that is served, by `namespace/name`.
     pub fn new(services: BTreeMap<String, Labels>) -> Self {
         Self { services }
     }
 
-    /// Returns the labels of a port's Service; `None` if the maps don't contain its names.
-    fn of(&self, port: &ServicePort) -> Option<&Labels> {
+    /// Returns the labels of a port's Service; `None` if the maps have no name of it, or the agent does not serve it any more.
+    fn labels_of(&self, port: &ServicePort) -> Option<&Labels> {
         let ServicePort { namespace, name, .. } = port;
-        port.is_known().then(|| self.services.get(&format!("{namespace}/{name}")).unwrap_or(&NONE))
+        self.services.get(&format!("{namespace}/{name}"))
     }
 
-    /// Whether a row's Service fulfils a selector.
+    /// Whether a row's Service fulfils a selector. One whose labels are unknown fulfils only a selector without conditions.
     pub fn selects(&self, selector: &LabelSelector, row: &impl Row) -> bool {
         selector.selects_all() || row.service_port().is_some_and(|port| self.selects_port(selector, port))
     }
 
-    /// Whether a port's Service fulfils a selector.
+    /// Whether a port's Service fulfils a selector, likewise.
     pub fn selects_port(&self, selector: &LabelSelector, port: &ServicePort) -> bool {
-        selector.selects_all() || self.of(port).is_some_and(|labels| selector.selects(labels))
+        selector.selects_all() || self.labels_of(port).is_some_and(|labels| selector.selects(labels))
     }
 
-    /// Puts the labels of each row's Service into the row.
+    /// Puts the labels of each row's Service into the row, if they are known.
     pub fn show_in<R: Row>(&self, rows: &mut [R]) {
         for row in rows {
-            if let Some(labels) = row.service_port().and_then(|port| self.of(port)).cloned() {
+            if let Some(labels) = row.service_port().and_then(|port| self.labels_of(port)).cloned() {
                 row.set_labels(labels);
             }
         }
     }
 }
 
-/// Formats labels as kubectl does in its column LABELS.
+/// Formats labels as kubectl does in its column LABELS; `<unknown>` for a row that has taken none.
 pub fn cell(labels: Option<&Labels>) -> String {
     match labels {
-        Some(labels) if !labels.is_empty() => {
-            labels.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(",")
-        }
-        _ => "<none>".to_owned(),
+        None => "<unknown>".to_owned(),
+        Some(labels) if labels.is_empty() => "<none>".to_owned(),
+        Some(labels) => labels.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(","),
     }
 }
 
@@ -67,13 +64,19 @@ mod tests {
 
     fn known() -> KnownLabels {
         let labels = [("app", "web"), ("tier", "")].map(|(key, value)| (key.to_owned(), value.to_owned()));
-        KnownLabels::new([("default/web".to_owned(), labels.into())].into())
+        KnownLabels::new(
+            [("default/web".to_owned(), labels.into()), ("kube-system/dns".to_owned(), Labels::new())].into(),
+        )
     }
 
     /// The names of the Services whose rows a selector selects.
     fn selected<R: Row>(rows: Vec<R>, selector: &str) -> Vec<String> {
+        selected_by(&known(), rows, selector)
+    }
+
+    fn selected_by<R: Row>(known: &KnownLabels, rows: Vec<R>, selector: &str) -> Vec<String> {
         let selection = Selection { labels: selector.parse().unwrap(), ..Selection::default() };
-        let (rows, found) = selection.select(rows, &known()).unwrap();
+        let (rows, found) = selection.select(rows, known).unwrap();
         assert_eq!(found, Ok(()));
         rows.iter().filter_map(|row| row.service_port()).map(|port| port.name.clone()).collect()
     }
@@ -88,11 +91,27 @@ mod tests {
     }
 
     #[test]
-    fn a_row_of_an_unknown_service_is_not_selected() {
+    fn a_row_of_a_service_without_names_is_not_selected() {
         let mut snapshot = snapshot();
         snapshot.names.remove(&2);
         assert_eq!(selected(services(&snapshot), "app!=db"), ["web", "web"]);
         assert_eq!(selected(services(&snapshot), ""), ["id=2", "web", "web"]);
+    }
+
+    #[test]
+    fn a_service_that_has_gone_from_the_agent_but_not_yet_from_the_maps_is_not_selected() {
+        let mut known = known();
+        known.services.remove("default/web");
+        for selector in ["!app", "app!=db", "app notin (db)"] {
+            assert_eq!(selected_by(&known, services(&snapshot()), selector), ["dns"], "{selector}");
+            assert_eq!(selected_by(&known, endpoints(&snapshot()), selector), ["dns"], "{selector}");
+        }
+        assert_eq!(selected_by(&known, services(&snapshot()), ""), ["web", "web", "dns"]);
+        let mut rows = services(&snapshot()).split_off(1);
+        known.show_in(&mut rows);
+        let shown = table(&rows, Look { with_labels: true, ..Look::default() });
+        let last: Vec<_> = shown.lines().filter_map(|line| line.split_whitespace().last()).collect();
+        assert_eq!(last, ["LABELS", "<unknown>", "<none>"]);
     }
 
     #[test]

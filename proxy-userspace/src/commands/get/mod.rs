@@ -132,7 +132,7 @@ fn found(instances: &[String]) -> String {
 }
 
 /// The namespace of a service port that the maps have no names of.
-const UNKNOWN: &str = "?";
+const NAMELESS: &str = "?";
 
 /// A service port by its Kubernetes names.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -152,7 +152,7 @@ impl Name {
                 service: port.service.name.to_string(),
                 port: port.port.name.to_string(),
             },
-            None => Self { namespace: UNKNOWN.to_owned(), service: format!("id={id}"), port: String::new() },
+            None => Self { namespace: NAMELESS.to_owned(), service: format!("id={id}"), port: String::new() },
         }
     }
 }

@@ -8,7 +8,7 @@ use std::{
 use proxy_common::Protocol;
 use serde::Serialize;
 
-use super::{Name, Snapshot, UNKNOWN, services::is_owner};
+use super::{Name, Snapshot, services::is_owner};
 
 /// A service port. Rows contain its fields as their own, also in JSON and YAML.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -31,11 +31,6 @@ impl ServicePort {
     /// Returns a service port by its names and the number of its protocol.
     pub(super) fn new(name: Name, number: u8) -> Self {
         Self { namespace: name.namespace, name: name.service, port: name.port, protocol: protocol(number) }
-    }
-
-    /// Whether the maps contain its names.
-    pub(super) fn is_known(&self) -> bool {
-        self.namespace != UNKNOWN
     }
 
     /// Returns the titles of the service port's columns, and those of the columns after them.

@@ -3,7 +3,7 @@
 use crate::{
     commands::{
         cli::{GetArgs, What},
-        fetch_labels::{LabelsUnknown, fetch_labels},
+        fetch_labels::{LabelsUnavailable, fetch_labels},
         get::KnownLabels,
     },
     logging::errors::Report,
@@ -36,21 +36,22 @@ pub(super) fn check(args: &GetArgs) -> Result<(), NotLabelled> {
     Ok(())
 }
 
-/// What the agent has said last.
+/// The labels of the agent's last response.
 #[derive(Debug, Default)]
 pub(super) struct LabelSource {
     known: KnownLabels,
-    /// It has been said that they may be old.
+    /// Whether it has been said that they may be old.
     is_noted: bool,
 }
 
 impl LabelSource {
     /// Asks the agent, unless the command needs no labels.
-    pub(super) fn ask(&mut self, args: &GetArgs) -> Result<(), LabelsUnknown> {
+    pub(super) fn ask(&mut self, args: &GetArgs) -> Result<(), LabelsUnavailable> {
         if args.show_labels || args.selects_by_labels() {
             let instance = &args.instance.instance;
             let known = fetch_labels(args.address, instance);
-            self.known = known.map_err(|source| LabelsUnknown { instance: instance.clone(), flags: FLAGS, source })?;
+            self.known =
+                known.map_err(|source| LabelsUnavailable { instance: instance.clone(), flags: FLAGS, source })?;
         }
         Ok(())
     }
@@ -82,7 +83,7 @@ mod tests {
     use super::*;
     use crate::commands::cli::{Cli, Command};
 
-    fn checked(line: &str) -> Result<(), String> {
+    fn refusal(line: &str) -> Result<(), String> {
         match Cli::try_parse_from(["waggle", "get"].into_iter().chain(line.split(' '))).unwrap().command {
             Command::Get(args) => check(&args).map_err(|error| error.to_string()),
             other => panic!("{other:?}"),
@@ -92,14 +93,14 @@ mod tests {
     #[test]
     fn labels_are_those_of_services() {
         for kind in ["services", "endpoints", "flows", "affinity"] {
-            assert_eq!(checked(&format!("{kind} -l app=web")), Ok(()));
+            assert_eq!(refusal(&format!("{kind} -l app=web")), Ok(()));
         }
-        assert_eq!(checked("svc --show-labels"), Ok(()));
+        assert_eq!(refusal("svc --show-labels"), Ok(()));
         for kind in ["backends", "drops", "devices", "maps"] {
-            let error = checked(&format!("{kind} --selector !app")).unwrap_err();
+            let error = refusal(&format!("{kind} --selector !app")).unwrap_err();
             assert!(error.starts_with(&format!("select {kind} by labels: -l is for services")), "{error}");
         }
-        let error = checked("endpoints --show-labels").unwrap_err();
+        let error = refusal("endpoints --show-labels").unwrap_err();
         assert_eq!(error, "show labels of endpoints: --show-labels is for services");
     }
 }

@@ -72,7 +72,8 @@ fn show<R: Row + Clone>(args: &GetArgs, read: impl Fn() -> Result<Vec<R>, Inspec
     let folder = PinFolder::new(&args.instance.instance);
     let look = |tries| read_consistently(tries, || Pins::read(&folder), &read, || thread::sleep(PAUSE));
     let mut labels = LabelSource::default();
-    // A Service's labels are known before it is in the maps.
+    // The agent takes a Service's labels before it writes the maps, and forgets them before it removes the Service from the maps.
+    // So a row without labels is one of a Service that goes.
     let rows = look(FIRST_TRIES)?;
     labels.ask(args)?;
     let (rows, found) = select(args, &selection, rows, &labels)?;

@@ -25,7 +25,7 @@ use self::{chosen::Chosen, rates::Figures, sample::Sample};
 use crate::{
     commands::{
         cli::TopArgs,
-        fetch_labels::{LabelsUnknown, fetch_labels},
+        fetch_labels::{LabelsUnavailable, fetch_labels},
         show::print,
     },
     logging::errors::Report,
@@ -40,7 +40,7 @@ pub fn run(args: &TopArgs) -> anyhow::Result<()> {
     chosen.check(&first)?;
     if chosen.needs_labels() {
         let known = fetch_labels(args.address, instance);
-        let unknown = |source| LabelsUnknown { instance: instance.to_owned(), flags: "-l", source };
+        let unknown = |source| LabelsUnavailable { instance: instance.to_owned(), flags: "-l", source };
         chosen.set_labels(known.map_err(unknown)?);
     }
     if !args.once && io::stdout().is_terminal() {

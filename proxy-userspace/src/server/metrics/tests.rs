@@ -6,6 +6,7 @@ use tokio::sync::watch;
 
 use super::*;
 use crate::{
+    agent::labels::ServiceLabels,
     attach::LoadedPrograms,
     config::{MapSizes, MetricsConfig},
     maps::PinFolder,
@@ -24,6 +25,7 @@ fn metrics() -> BTreeMap<String, String> {
     let scraped = Scraped {
         identity,
         status,
+        labels: ServiceLabels::default(),
         programs: LoadedPrograms::default(),
         folder: PinFolder::new("there-is-no-such-instance"),
         limits: MetricsConfig::default(),

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 pub use self::tracked::{Clock, Tracked};
 use super::{
-    Name, Snapshot, UNKNOWN, age::age, backends::is_address, output::Row, service_port::ServicePort, services::left,
+    NAMELESS, Name, Snapshot, age::age, backends::is_address, output::Row, service_port::ServicePort, services::left,
 };
 
 /// A flow.
@@ -65,7 +65,7 @@ fn name(snapshot: &Snapshot, frontend: Frontend, id: Option<u32>) -> Name {
     let service = [frontend, node_port].iter().find_map(|frontend| snapshot.services.get(frontend));
     match service.filter(|service| id.is_none_or(|id| service.id == id)) {
         Some(service) => Name::of(service.id, &snapshot.names),
-        None => Name { namespace: UNKNOWN.to_owned(), service: UNKNOWN.to_owned(), port: String::new() },
+        None => Name { namespace: NAMELESS.to_owned(), service: NAMELESS.to_owned(), port: String::new() },
     }
 }
 
