@@ -78,17 +78,15 @@ impl<const BEGIN: u8> Skb<BEGIN> {
         let bare = BEGIN == EITHER && rooms.headers.lend().get().is_ok_and(|headers| headers.network() == 0);
         let mut packet = Self::new(ctx, bare);
         let outcome = stage(&mut packet, rooms);
-        let verdict = finish(&packet, outcome);
-        packet.action(verdict)
+        packet.action(finish(&packet, outcome))
     }
 
     /// Runs `reject`, which turns the packet into a refusal and counts it. A packet that can't be refused is dropped.
     #[inline(always)]
     pub fn reject(ctx: &TcContext, reject: impl FnOnce(&mut Self, Rooms<'_>) -> Result<(), Verdict>) -> i32 {
-        // SAFETY: the run of a packet program begins here.
-        let rooms = unsafe { Rooms::take() };
         let mut packet = Self::new(ctx, is_prepared_bare());
-        match reject(&mut packet, rooms) {
+        // SAFETY: the run of a packet program begins here.
+        match reject(&mut packet, unsafe { Rooms::take() }) {
             Err(Verdict::Pass) => TC_ACT_UNSPEC,
             _ => packet.action,
         }

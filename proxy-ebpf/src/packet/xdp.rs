@@ -50,10 +50,9 @@ impl Xdp {
     /// Runs `reject`, which turns the packet into a refusal and counts it. A packet that can't be refused is dropped.
     #[inline(always)]
     pub fn reject(ctx: XdpContext, reject: impl FnOnce(&mut Self, Rooms<'_>) -> Result<(), Verdict>) -> u32 {
-        // SAFETY: the run of a packet program begins here.
-        let rooms = unsafe { Rooms::take() };
         let mut packet = Self::new(ctx, false);
-        match reject(&mut packet, rooms) {
+        // SAFETY: the run of a packet program begins here.
+        match reject(&mut packet, unsafe { Rooms::take() }) {
             Err(Verdict::Pass) => xdp_action::XDP_PASS,
             _ => packet.action,
         }
