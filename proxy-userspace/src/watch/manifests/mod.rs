@@ -7,7 +7,6 @@ mod content;
 mod decode;
 mod diff;
 mod endpoints;
-mod entry;
 mod folder;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
