@@ -19,9 +19,10 @@ type Slices<'a> = BTreeMap<ObjectRef, Vec<&'a EndpointSlice>>;
 
 /// Returns the warnings.
 pub(super) fn find(listing: &Listing, table: &Table) -> Vec<Finding> {
-    let slices = by_service(listing);
+    let objects: Vec<_> = listing.objects.iter().map(|(reference, object)| (reference, object.unpack())).collect();
+    let slices = by_service(&objects);
     let mut findings: Vec<Finding> = listing.ignored.iter().map(Finding::ignored).collect();
-    for (reference, object) in &listing.objects {
+    for (reference, object) in &objects {
         match object {
             Object::EndpointSlice(slice) => findings.extend(stray(reference, slice, listing)),
             Object::Service(service) => {
@@ -37,9 +38,9 @@ pub(super) fn find(listing: &Listing, table: &Table) -> Vec<Finding> {
     findings
 }
 
-fn by_service(listing: &Listing) -> Slices<'_> {
+fn by_service<'a>(objects: &'a [(&ObjectRef, Object)]) -> Slices<'a> {
     let mut slices = Slices::new();
-    for (reference, object) in &listing.objects {
+    for (reference, object) in objects {
         if let Object::EndpointSlice(slice) = object
             && let Some(service) = slice.service()
             && slice.endpoints.as_ref().is_some_and(|endpoints| !endpoints.is_empty())

@@ -1,6 +1,6 @@
 //! Assembles, from the contents of files, the objects that an API server and its controllers would report. Pure.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
@@ -8,13 +8,13 @@ use super::{
     allocate::{self, Allocations, Ranges},
     content::{Content, Found, KeptObject},
     decode::Identity,
+    diff::Objects,
     endpoints,
-    entry::Entry,
     packed::Packed,
     refusal::Refusal,
     validate::parse_network,
 };
-use crate::objects::{Kind, Object, ObjectRef, ServiceCidr, ServiceCidrSpec};
+use crate::objects::{HEADLESS_LABEL, Kind, Object, ObjectRef, PROXY_NAME_LABEL, ServiceCidr, ServiceCidrSpec};
 
 /// The name of the ServiceCIDR object for the ranges of the command line.
 const DEFAULT_CIDR: &str = "kubernetes";
@@ -23,7 +23,7 @@ const DEFAULT_CIDR: &str = "kubernetes";
 #[derive(Debug, Default)]
 pub struct Assembled {
     /// The objects to report.
-    pub objects: BTreeMap<ObjectRef, Packed<Object>>,
+    pub objects: Objects,
     /// The objects that are not reported.
     hidden: BTreeSet<ObjectRef>,
     /// The files and objects that are refused.
@@ -50,9 +50,14 @@ pub fn assemble<'a>(
         match object {
             KeptObject::Pod(pod) => pods.push(pod.unpack()),
             KeptObject::Endpoints(object) => legacy.push(object.unpack()),
-            KeptObject::EndpointSlice(slice) => assembled.report(identity.of_kind(Kind::EndpointSlice), slice.clone()),
+            KeptObject::EndpointSlice(slice) => {
+                assembled.objects.insert(identity.of_kind(Kind::EndpointSlice), slice.clone());
+            }
+            KeptObject::HiddenSlice => {
+                assembled.hidden.insert(identity.of_kind(Kind::EndpointSlice));
+            }
             KeptObject::Node(node) if identity.name == node_name => {
-                assembled.report(identity.of_kind(Kind::Node), node.clone());
+                assembled.objects.insert(identity.of_kind(Kind::Node), node.clone());
             }
             KeptObject::Node(_) | KeptObject::Service(_) | KeptObject::ServiceCidr(_) => {}
         }
@@ -74,20 +79,27 @@ pub fn assemble<'a>(
 impl Assembled {
     /// Adds an object that no file has as it is.
     fn make(&mut self, object: &Object) {
-        self.report(object.reference(), Entry::of(object));
-    }
-
-    fn report(&mut self, reference: ObjectRef, entry: Entry) {
-        if entry.is_ours {
-            self.objects.insert(reference, entry.object);
+        if is_reported(object) {
+            self.objects.insert(object.reference(), Packed::of(object));
         } else {
-            self.hidden.insert(reference);
+            self.hidden.insert(object.reference());
         }
     }
 
     fn has(&self, reference: &ObjectRef) -> bool {
         self.objects.contains_key(reference) || self.hidden.contains(reference)
     }
+}
+
+/// Whether an API server's watch would report the object. Its selectors hide what another proxy serves (S1) and headless slices
+/// (S3).
+pub fn is_reported(object: &Object) -> bool {
+    let (metadata, hiding): (_, &[&str]) = match object {
+        Object::Service(object) => (&object.metadata, &[PROXY_NAME_LABEL]),
+        Object::EndpointSlice(object) => (&object.metadata, &[HEADLESS_LABEL, PROXY_NAME_LABEL]),
+        Object::Node(_) | Object::ServiceCidr(_) => return true,
+    };
+    metadata.labels.as_ref().is_none_or(|labels| !hiding.iter().any(|label| labels.contains_key(*label)))
 }
 
 /// Keeps the first object of each identity and refuses the others.
@@ -118,8 +130,8 @@ fn service_cidrs(found: &[&Found], ranges: &Ranges, assembled: &mut Assembled) -
         spec: ServiceCidrSpec { cidrs: Some(ranges.cidrs.iter().map(ToString::to_string).collect()) },
     }));
     for found in found {
-        let KeptObject::ServiceCidr(entry) = &found.object else { continue };
-        let Object::ServiceCidr(object) = entry.object.unpack() else { continue };
+        let KeptObject::ServiceCidr(packed) = &found.object else { continue };
+        let Object::ServiceCidr(object) = packed.unpack() else { continue };
         let cidrs: Vec<_> = object.spec.cidrs.iter().flatten().filter_map(|text| parse_network(text)).collect();
         if found.identity.name == DEFAULT_CIDR {
             if cidrs != ranges.cidrs {
@@ -129,7 +141,7 @@ fn service_cidrs(found: &[&Found], ranges: &Ranges, assembled: &mut Assembled) -
             continue;
         }
         all.cidrs.extend(cidrs.into_iter().filter(|cidr| !ranges.cidrs.contains(cidr)));
-        assembled.report(found.identity.of_kind(Kind::ServiceCidr), entry.clone());
+        assembled.objects.insert(found.identity.of_kind(Kind::ServiceCidr), packed.clone());
     }
     all
 }

@@ -3,9 +3,9 @@
 use std::{path::Path, sync::Arc};
 
 use super::{
+    assemble::is_reported,
     decode::{self, DecodedObject, Identity},
     endpoints::Endpoints,
-    entry::Entry,
     ignored::Ignored,
     lines::Lines,
     packed::Packed,
@@ -14,26 +14,32 @@ use super::{
 };
 use crate::objects::{Object, Pod, Service};
 
-/// An object of a kind that a folder serves. What is not reported as it is written has the type that it is made from.
+/// An object of a kind that a folder serves. Slices, Nodes and ServiceCIDRs are reported as they are. Services, Endpoints and Pods
+/// are inputs: what is reported is made from them.
 #[derive(Clone, Debug)]
 pub enum KeptObject {
     Service(Packed<Service>),
-    EndpointSlice(Entry),
+    EndpointSlice(Packed<Object>),
+    /// A slice that is not reported. Only its name matters.
+    HiddenSlice,
     Endpoints(Packed<Endpoints>),
     Pod(Packed<Pod>),
-    Node(Entry),
-    ServiceCidr(Entry),
+    Node(Packed<Object>),
+    ServiceCidr(Packed<Object>),
 }
 
 impl From<DecodedObject> for KeptObject {
     fn from(object: DecodedObject) -> Self {
         match object {
             DecodedObject::Service(object) => Self::Service(Packed::of(&object)),
-            DecodedObject::EndpointSlice(object) => Self::EndpointSlice(Entry::of(&Object::EndpointSlice(object))),
+            DecodedObject::EndpointSlice(object) => {
+                let object = Object::EndpointSlice(object);
+                if is_reported(&object) { Self::EndpointSlice(Packed::of(&object)) } else { Self::HiddenSlice }
+            }
             DecodedObject::Endpoints(object) => Self::Endpoints(Packed::of(&object)),
             DecodedObject::Pod(object) => Self::Pod(Packed::of(&object)),
-            DecodedObject::Node(object) => Self::Node(Entry::of(&Object::Node(object))),
-            DecodedObject::ServiceCidr(object) => Self::ServiceCidr(Entry::of(&Object::ServiceCidr(object))),
+            DecodedObject::Node(object) => Self::Node(Packed::of(&Object::Node(object))),
+            DecodedObject::ServiceCidr(object) => Self::ServiceCidr(Packed::of(&Object::ServiceCidr(object))),
         }
     }
 }
@@ -88,7 +94,7 @@ impl Content {
 }
 
 /// The content of the documents that have been parsed so far: only one of them is in memory as a tree. The parser makes an empty
-/// value of this type, so its objects get the name of their file at last.
+/// value of this type, so its objects get the name of their file afterwards.
 struct Documents {
     content: Content,
     nameless: Arc<Path>,
@@ -116,9 +122,10 @@ mod tests {
     fn kept(found: &Found) -> usize {
         let Identity { kind, namespace, name } = &found.identity;
         let object = match &found.object {
-            KeptObject::EndpointSlice(entry) | KeptObject::Node(entry) | KeptObject::ServiceCidr(entry) => {
-                entry.object.size()
+            KeptObject::EndpointSlice(object) | KeptObject::Node(object) | KeptObject::ServiceCidr(object) => {
+                object.size()
             }
+            KeptObject::HiddenSlice => 0,
             KeptObject::Service(object) => object.size(),
             KeptObject::Endpoints(object) => object.size(),
             KeptObject::Pod(object) => object.size(),

@@ -163,12 +163,12 @@ fn typed(tree: &Tree, identity: &Identity) -> Result<DecodedObject, Fault> {
         DecodedObject::Node(object) => &mut object.metadata,
         DecodedObject::ServiceCidr(object) => &mut object.metadata,
     };
-    *metadata = used(std::mem::take(metadata), identity)?;
+    *metadata = reduced_metadata(std::mem::take(metadata), identity)?;
     Ok(object)
 }
 
-/// Returns the metadata that is used, with the object's namespace. Fails if a time can't be written as RFC 3339 has it.
-fn used(metadata: ObjectMeta, identity: &Identity) -> Result<ObjectMeta, Fault> {
+/// Keeps the metadata that is read later, and sets the object's namespace. Fails if a time can't be written as RFC 3339 has it.
+fn reduced_metadata(metadata: ObjectMeta, identity: &Identity) -> Result<ObjectMeta, Fault> {
     let times = [
         ("metadata.creationTimestamp", &metadata.creation_timestamp),
         ("metadata.deletionTimestamp", &metadata.deletion_timestamp),
@@ -208,7 +208,7 @@ fn from_tree<T: DeserializeOwned>(tree: &Tree, identity: &Identity) -> Result<T,
 fn refusal(file: &Path, tree: &Tree, identity: &Identity, field: &str, reason: String) -> Refusal {
     Refusal {
         file: file.to_owned(),
-        line: tree.line_of(field),
+        line: Lines::of(tree).line_of(field),
         object: identity.to_string(),
         field: field.to_owned(),
         reason,

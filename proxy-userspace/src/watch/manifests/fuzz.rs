@@ -1,21 +1,22 @@
 //! Simulates a folder with one file whose text changes, without touching the disk: for fuzz targets.
 
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{path::Path, sync::Arc};
 
 use ipnet::IpNet;
 
 use super::{
     allocate::{Allocations, Ranges},
-    assemble, diff, folder,
-    packed::Packed,
+    assemble,
+    diff::Reported,
+    folder,
 };
-use crate::objects::{Event, Object, ObjectRef};
+use crate::objects::Event;
 
 /// The known state of the folder.
 #[derive(Default)]
 pub(crate) struct Revisions {
     allocations: Allocations,
-    reported: Option<BTreeMap<ObjectRef, Packed<Object>>>,
+    reported: Reported,
 }
 
 impl Revisions {
@@ -26,10 +27,6 @@ impl Revisions {
         let ranges = Ranges { cidrs, node_ports: 30000..=32767 };
         let assembled = assemble::assemble([&content], &ranges, node_name, &self.allocations);
         self.allocations = assembled.allocations;
-        let changes = match self.reported.replace(assembled.objects.clone()) {
-            None => diff::first(&assembled.objects),
-            Some(before) => diff::changes(&before, &assembled.objects),
-        };
-        changes.into_iter().map(Event::from).collect()
+        self.reported.replace(assembled.objects).into_iter().map(Event::from).collect()
     }
 }

@@ -7,7 +7,6 @@ mod content;
 mod decode;
 mod diff;
 mod endpoints;
-mod entry;
 mod folder;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
@@ -22,7 +21,6 @@ mod tree;
 mod validate;
 
 use std::{
-    collections::BTreeMap,
     io,
     ops::RangeInclusive,
     path::PathBuf,
@@ -37,18 +35,13 @@ use tracing::{info, warn};
 
 use self::{
     allocate::{Allocations, Ranges},
-    diff::Change,
+    diff::{Change, Reported},
     folder::Folder,
     ignored::IgnoredLog,
-    packed::Packed,
     refusal::RefusalLog,
 };
 use super::{Source, folder_watch::FolderWatch};
-use crate::{
-    logging::errors::Report,
-    node::heap,
-    objects::{Event, Object, ObjectRef},
-};
+use crate::{logging::errors::Report, node::heap, objects::Event};
 
 /// How often to check whether waiting log lines may be written.
 const LOG_CHECK_PERIOD: Duration = Duration::from_secs(2);
@@ -146,8 +139,8 @@ struct Reader {
     ignored_log: IgnoredLog,
     /// Whether the folder could not be read the last time.
     missing: bool,
-    /// The objects that were reported last; `None` before the first complete read.
-    reported: Option<BTreeMap<ObjectRef, Packed<Object>>>,
+    /// The objects that were reported last.
+    reported: Reported,
 }
 
 impl Reader {
@@ -165,18 +158,18 @@ impl Reader {
             allocations,
             ignored_log: IgnoredLog::default(),
             missing: false,
-            reported: None,
+            reported: Reported::default(),
         }
     }
 
     /// Reads the folder and returns what has changed; the first time, everything. Fails if the folder can't be
     /// read the first time; later, nothing changes then.
-    fn read(&mut self) -> Result<Vec<Change<Packed<Object>>>, FolderError> {
+    fn read(&mut self) -> Result<Vec<Change>, FolderError> {
         let is_new = match self.folder.rescan() {
             Ok(is_new) => is_new,
             Err(source) => {
                 let error = FolderError { folder: self.config.folder.clone(), source };
-                if self.reported.is_none() {
+                if !self.reported.has_begun() {
                     return Err(error);
                 }
                 if !std::mem::replace(&mut self.missing, true) {
@@ -189,7 +182,7 @@ impl Reader {
             info!("the manifests folder is back");
         }
         self.refusal_log.log(Instant::now());
-        if !is_new && self.reported.is_some() {
+        if !is_new && self.reported.has_begun() {
             return Ok(Vec::new());
         }
         let assembled =
@@ -198,29 +191,10 @@ impl Reader {
         self.ignored_log.replace(self.folder.contents().flat_map(|content| &content.ignored));
         self.refusal_log.replace(assembled.refusals.into_iter().chain(self.folder.faults().cloned()).collect());
         self.refusal_log.log(Instant::now());
-        let changes = self.replace(assembled.objects);
-        // What a file's text and trees took.
+        let changes = self.reported.replace(assembled.objects);
+        // Returns the memory of the text and trees to the kernel.
         heap::trim();
         Ok(changes)
-    }
-
-    /// Replaces the reported objects, and returns what differs. What does not differ stays where it is in memory: if it moved at
-    /// each change, the heap would become a mix of used and free pieces.
-    fn replace(&mut self, now: BTreeMap<ObjectRef, Packed<Object>>) -> Vec<Change<Packed<Object>>> {
-        let Some(reported) = &mut self.reported else {
-            let changes = diff::first(&now);
-            // Insertion in any order leaves room in a tree, which one that is built from an ordered sequence has not.
-            self.reported = Some(now.into_iter().collect());
-            return changes;
-        };
-        let changes = diff::changes(reported, &now);
-        reported.retain(|name, _| now.contains_key(name));
-        for (name, object) in now {
-            if reported.get(&name) != Some(&object) {
-                reported.insert(name, object);
-            }
-        }
-        changes
     }
 
     fn remember(&mut self, mut allocations: Allocations) {

@@ -16,12 +16,12 @@ use super::{
     assemble,
     content::Content,
     decode::Identity,
-    diff,
+    diff::{self, Objects},
     folder::{self, Folder},
     lines::Lines,
 };
 pub(crate) use super::{ignored::Ignored, refusal::Refusal};
-use crate::objects::{Event, Object, ObjectRef};
+use crate::objects::{Event, ObjectRef};
 
 /// The path that stands for standard input.
 const STANDARD_INPUT: &str = "-";
@@ -40,7 +40,7 @@ pub(crate) struct Listing {
     /// How many files there are.
     pub files: usize,
     /// The objects that the source would report.
-    pub objects: BTreeMap<ObjectRef, Object>,
+    pub objects: Objects,
     /// The files and objects that are refused.
     pub refusals: Vec<Refusal>,
     /// Objects of kinds that a folder does not serve.
@@ -88,19 +88,18 @@ impl Listing {
     ) -> Self {
         let assembled = assemble::assemble(contents.values(), ranges, node_name, &Allocations::default());
         refusals.extend(assembled.refusals);
-        let objects = assembled.objects.into_iter().map(|(reference, object)| (reference, object.unpack())).collect();
         let mut origins = HashMap::new();
         for found in contents.values().flat_map(|content| &content.objects) {
             let origin = || (Arc::clone(&found.file), found.lines.clone());
             origins.entry(found.identity.clone()).or_insert_with(origin);
         }
         let ignored = contents.values().flat_map(|content| content.ignored.iter().cloned()).collect();
-        Self { files: contents.len(), objects, refusals, ignored, origins }
+        Self { files: contents.len(), objects: assembled.objects, refusals, ignored, origins }
     }
 
     /// Returns the events by which the source would report the objects.
     pub(crate) fn events(&self) -> Vec<Event> {
-        diff::first(&self.objects).into_iter().map(Event::from).collect()
+        diff::all(&self.objects).into_iter().map(Event::from).collect()
     }
 
     /// Returns the file and line of an object's field, or of the object where the field's line is not known. `None` if no file has

@@ -1,6 +1,7 @@
 //! Keeps objects small: as JSON, compressed. A folder's objects are looked at when something changes, and otherwise only kept.
 
 use std::{
+    hash::{BuildHasher as _, RandomState},
     marker::PhantomData,
     sync::{Arc, LazyLock},
 };
@@ -15,7 +16,7 @@ use crate::objects::{
 };
 
 /// Usual objects as JSON. What an object has in common with them takes a few bytes.
-static USUAL: LazyLock<Vec<u8>> = LazyLock::new(usual);
+static DICTIONARY: LazyLock<Vec<u8>> = LazyLock::new(dictionary);
 
 /// An object in a compressed form. Equal objects have equal forms, and a clone shares the bytes.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,13 +29,18 @@ impl<T: Serialize + DeserializeOwned> Packed<T> {
     /// Packs an object.
     pub fn of(object: &T) -> Self {
         let json = serde_json::to_vec(object).expect("objects have text keys and times that RFC 3339 can express");
-        Self { bytes: compress_prepend_size_with_dict(&json, &USUAL).into(), of: PhantomData }
+        Self { bytes: compress_prepend_size_with_dict(&json, &DICTIONARY).into(), of: PhantomData }
     }
 
     /// Returns the object.
     pub fn unpack(&self) -> T {
-        let json = decompress_size_prepended_with_dict(&self.bytes, &USUAL).expect("compressed above");
+        let json = decompress_size_prepended_with_dict(&self.bytes, &DICTIONARY).expect("compressed above");
         serde_json::from_slice(&json).expect("serialised above")
+    }
+
+    /// Returns a hash of the object. With the same `keys`, equal objects have equal hashes.
+    pub fn hash(&self, keys: &RandomState) -> u64 {
+        keys.hash_one(&self.bytes)
     }
 }
 
@@ -49,15 +55,14 @@ impl<T> Packed<T> {
     pub fn is_shared_with(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.bytes, &other.bytes)
     }
-}
 
-impl From<Packed<Object>> for Object {
-    fn from(packed: Packed<Object>) -> Self {
-        packed.unpack()
+    /// Returns a pointer to the bytes that does not keep them in memory.
+    pub fn downgrade(&self) -> std::sync::Weak<[u8]> {
+        Arc::downgrade(&self.bytes)
     }
 }
 
-fn usual() -> Vec<u8> {
+fn dictionary() -> Vec<u8> {
     let written = ServiceSpec {
         ports: Some(vec![ServicePort {
             name: Some("http".to_owned()),

@@ -2,8 +2,8 @@ use std::{fs, path::Path, sync::atomic::Ordering, time::Duration};
 
 use tokio::{sync::mpsc, task::JoinHandle, time::timeout};
 
-use super::*;
-use crate::objects::Kind;
+use super::{packed::Packed, *};
+use crate::objects::{Kind, Object};
 
 /// A source over a temporary folder. Dropping it ends the source and removes the folder.
 struct Lab {
@@ -203,4 +203,24 @@ async fn s3_slices_of_a_headless_service_are_hidden() {
     lab.write("a.yaml", &text.replace("clusterIP: None, ", ""));
     lab.expect(&["+ Service default/a"]).await;
     assert!(lab.next().await.starts_with("+ EndpointSlice default/a-ipv4-"));
+}
+
+#[test]
+fn an_unchanged_slice_is_in_memory_once_after_its_file_was_read_again() {
+    fn applied(reader: &mut Reader) -> Vec<Packed<Object>> {
+        let changes = reader.read().expect("readable").into_iter();
+        changes.filter_map(|change| if let Change::Applied(object) = change { Some(object) } else { None }).collect()
+    }
+    let root = tempfile::tempdir().expect("a temporary folder");
+    let config = config(root.path());
+    let file = config.folder.join("a.yaml");
+    let slice = "apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {name: a}\naddressType: IPv4\n";
+    fs::create_dir(&config.folder).expect("made");
+    fs::write(&file, slice).expect("written");
+    let mut reader = Reader::new(config, RefusalLog::default());
+    let first = applied(&mut reader).last().expect("the slice").downgrade();
+    assert!(first.upgrade().is_some(), "nothing is kept of the file");
+    fs::write(&file, slice.to_owned() + &service("a", "")).expect("written");
+    assert_eq!(applied(&mut reader).len(), 1, "only the Service is new");
+    assert!(first.upgrade().is_none(), "the slice of the first reading is still in memory");
 }

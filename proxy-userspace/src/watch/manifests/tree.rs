@@ -75,16 +75,6 @@ impl Tree {
         steps(path).try_fold(self, Tree::step)
     }
 
-    /// Returns the line of the value at `path`, or of the innermost existing value around it.
-    pub fn line_of(&self, path: &str) -> u64 {
-        let mut place = self;
-        for step in steps(path) {
-            let Some(inner) = place.step(step) else { break };
-            place = inner;
-        }
-        place.line
-    }
-
     /// Returns the text if the value is a string.
     pub fn as_str(&self) -> Option<&str> {
         if let Shape::String(text) = &self.shape { Some(text) } else { None }
@@ -223,8 +213,9 @@ mod tests {
         let text = "# first\nkind: A\n---\n---\nkind: B\nspec:\n  ports:\n  - name: x\n    port: 80\n  labels:\n    a.b/c: d\n";
         let documents: Vec<Tree> = parse(text).expect("valid");
         assert_eq!(documents.iter().map(|tree| tree.line).collect::<Vec<_>>(), [2, 5]);
-        let lines = ["spec.ports[0].port", "spec.labels[a.b/c]", "spec.ports[7].port", "nothing"];
-        assert_eq!(lines.map(|path| documents[1].line_of(path)), [9, 11, 8, 5]);
+        let line = |path| documents[1].at(path).map(|tree| tree.line);
+        let lines = ["spec.ports[0].port", "spec.labels[a.b/c]", "spec.ports[7].port", "nothing"].map(line);
+        assert_eq!(lines, [Some(9), Some(11), None, None]);
     }
 
     #[test]

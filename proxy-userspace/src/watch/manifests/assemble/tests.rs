@@ -1,6 +1,12 @@
+use std::collections::BTreeMap;
+
 use super::*;
-use crate::watch::manifests::sample::{
-    assembled as build_one, assembled_after, content, ranges, service, shown, slices,
+use crate::{
+    objects::{EndpointSlice, Service},
+    watch::{
+        kube::{ENDPOINT_SLICES, SERVICES},
+        manifests::sample::{assembled as build_one, assembled_after, service, shown, slices},
+    },
 };
 
 fn service_at(port: u16) -> String {
@@ -56,13 +62,35 @@ fn s3_hand_made_slices_are_passed_through() {
 }
 
 #[test]
-fn an_unchanged_slice_is_in_memory_once() {
-    let file = content(
-        "a.yaml",
-        "apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {name: web-1}\naddressType: IPv4\n",
-    );
-    let assembled = assemble([&file], &ranges(&["10.96.0.0/24"]), "node-1", &Allocations::default());
-    let KeptObject::EndpointSlice(kept) = &file.objects[0].object else { panic!("a slice: {file:?}") };
-    let reported = assembled.objects.values().find(|object| object.is_shared_with(&kept.object));
-    assert!(reported.is_some(), "{assembled:?}");
+fn s1_s3_a_folder_hides_what_the_selectors_of_a_watch_hide() {
+    let labelled = |label: &str| ObjectMeta {
+        labels: Some(BTreeMap::from([(label.to_owned(), String::new())])),
+        ..ObjectMeta::default()
+    };
+    let service = |label: &str| Object::Service(Service { metadata: labelled(label), ..Service::default() });
+    let slice =
+        |label: &str| Object::EndpointSlice(EndpointSlice { metadata: labelled(label), ..EndpointSlice::default() });
+    for label in SERVICES.split(',') {
+        assert!(!is_reported(&service(label.strip_prefix('!').expect("a label that must be absent"))), "{label}");
+    }
+    for label in ENDPOINT_SLICES.split(',') {
+        assert!(!is_reported(&slice(label.strip_prefix('!').expect("a label that must be absent"))), "{label}");
+    }
+    assert!(is_reported(&service("app")) && is_reported(&slice("app")) && is_reported(&service(HEADLESS_LABEL)));
+}
+
+#[test]
+fn s3_a_hidden_slice_keeps_its_name() {
+    let hidden = |name: &str| {
+        format!(
+            "---\napiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\n\
+             metadata: {{name: {name}, labels: {{service.kubernetes.io/headless: ''}}}}\naddressType: IPv4\n"
+        )
+    };
+    let served = "apiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec: {selector: {app: web}, ports: [{port: 80}]}\n\
+                  ---\napiVersion: v1\nkind: Pod\nmetadata: {name: web, labels: {app: web}}\nstatus: {podIP: 10.1.0.1}\n";
+    let name = |assembled: &Assembled| slices(assembled)[0].metadata.name.clone().expect("a name");
+    let generated = name(&build_one(served));
+    let both = build_one(&(served.to_owned() + &hidden(&generated)));
+    assert_eq!((slices(&both).len(), name(&both)), (1, generated + "-generated"));
 }
