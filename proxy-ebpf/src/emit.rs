@@ -147,6 +147,7 @@ fn translate_transport<P: Packet>(
 /// computes it later. `at` is the checksum's offset, `length` the length of header and payload in bytes, `change` the XOR of old
 /// and new ports.
 #[inline(never)]
+#[expect(clippy::cast_possible_truncation, reason = "packets are shorter than 2^16 bytes")]
 fn translate_sctp<P: Packet>(packet: &mut P, at: usize, length: usize, change: u32) -> Option<()> {
     if change == 0 || packet.is_checksum_pending(at) {
         return Some(());
