@@ -76,4 +76,4 @@ pub use verdict::Verdict;
 
 /// Version of the map layouts in this crate. `maps.rs` says which version introduced the layout of each map. The agent replaces
 /// pinned maps whose layout is of another version.
-pub const ABI_VERSION: u32 = if cfg!(feature = "other-abi") { 1012 } else { 12 };
+pub const ABI_VERSION: u32 = if cfg!(feature = "other-abi") { 1013 } else { 13 };

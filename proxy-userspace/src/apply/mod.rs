@@ -6,6 +6,7 @@ mod adopt;
 pub(crate) mod affinity_watch;
 mod allocate;
 mod backends;
+mod changes;
 mod filters;
 mod frontends;
 mod growth;

@@ -7,6 +7,7 @@ use proxy_common::{Frontend, List, Protocol, SlotRange};
 
 use super::{
     Applied, ApplyError, Dataplane, bump,
+    changes::new_name,
     lists::{Ranges, differing},
     members::{memberships, removed_from_lists},
     paths::log_bypass,
@@ -16,10 +17,7 @@ use super::{
 };
 use crate::{
     desired::{FrontendEntry, PortEntry, PortId, sorted::SortedMap},
-    maps::{
-        encode,
-        store::{Entries as _, Store},
-    },
+    maps::store::{Entries as _, Store},
 };
 
 /// A service port as it is in the maps.
@@ -78,13 +76,14 @@ impl<S: Store> Dataplane<S> {
         entry: PortEntry,
         deferred: &mut Deferred,
     ) -> Result<(), ApplyError> {
-        self.make_port(id)?;
+        self.make_port(id, &entry)?;
         let before = self.entry(id).unwrap_or_default();
         let admitted = self.put_sources(id, &entry)?;
         // Also if a write fails below: MEMBERS may hold more from now on.
         self.unsettled.insert(id.clone());
         let ranges = self.write_backends(id, &entry, &differing(&entry, &before), &mut deferred.retired);
         let ranges = ranges.inspect_err(|_| self.remove_sources(id, &admitted))?;
+        self.note_change(id, &entry);
         self.hold_draining(id, &entry);
         self.mark_local(id, &entry.local);
         self.switch_frontends(id, entry, &before, ranges)
@@ -195,16 +194,14 @@ impl<S: Store> Dataplane<S> {
     }
 
     /// Gives a port an id if it has none: the one that it had before a restart, or a new one.
-    fn make_port(&mut self, id: &PortId) -> Result<(), ApplyError> {
+    fn make_port(&mut self, id: &PortId, entry: &PortEntry) -> Result<(), ApplyError> {
         if self.ports.contains_key(id) {
             return Ok(());
         }
-        let full = ApplyError::Full { what: "GENERATIONS", flag: "--max-service-ports" };
-        let number = self.leftovers.ids.remove(id).or_else(|| self.service_ids.allocate()).ok_or(full)?;
-        if let Err(error) = self.maps.service_names.put(number, encode::name(id)) {
-            self.service_ids.release(number);
-            return Err(refused("SERVICE_NAMES", "--max-service-ports", error));
-        }
+        let number = match self.leftovers.ids.remove(id) {
+            Some(number) => number,
+            None => self.name_port(id, entry)?,
+        };
         let members = self.take_members(number);
         let mut port = Port::new(number);
         if !members.is_empty() {
@@ -213,6 +210,17 @@ impl<S: Store> Dataplane<S> {
         }
         self.ports.insert(Arc::new(id.clone()), port);
         Ok(())
+    }
+
+    /// Returns a new id for a port, and writes its name.
+    fn name_port(&mut self, id: &PortId, entry: &PortEntry) -> Result<u32, ApplyError> {
+        let full = ApplyError::Full { what: "GENERATIONS", flag: "--max-service-ports" };
+        let number = self.service_ids.allocate().ok_or(full)?;
+        if let Err(error) = self.maps.service_names.put(number, new_name(id, entry)) {
+            self.service_ids.release(number);
+            return Err(refused("SERVICE_NAMES", "--max-service-ports", error));
+        }
+        Ok(number)
     }
 
     /// Makes the port's frontends use the new ranges, in one atomic update each. A frontend whose list was removed is left as it

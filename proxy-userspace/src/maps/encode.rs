@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use aya::maps::lpm_trie::Key;
 use ipnet::IpNet;
+use jiff::Timestamp;
 use proxy_common::{
     Address, Backend, FrontendKind, List, Network, Protocol, Service, SlotRange, SourceRange, StoredName,
 };
@@ -90,7 +91,7 @@ pub const fn network_value(kind: NetworkKind) -> Network {
     }
 }
 
-/// Returns the value of a service port in SERVICE_NAMES.
+/// Returns the value in SERVICE_NAMES of a service port that has never changed.
 pub fn name(id: &PortId) -> StoredName {
     StoredName {
         namespace: label(&id.service.namespace),
@@ -98,7 +99,9 @@ pub fn name(id: &PortId) -> StoredName {
         port_name: label(&id.port.name),
         protocol: id.port.protocol as u8,
         family: id.port.family.number(),
-        _pad: 0,
+        _pad: [0; 6],
+        changed: 0,
+        digest: 0,
     }
 }
 
@@ -114,6 +117,12 @@ pub fn port_id(name: &StoredName) -> Option<PortId> {
         service: ServiceName::new(text(&name.namespace)?, text(&name.name)?),
         port: PortKey { name: text(&name.port_name)?.into(), protocol, family },
     })
+}
+
+/// Returns when the backends or source ranges of a service port last changed; `None` if that is not known.
+pub fn changed(name: &StoredName) -> Option<Timestamp> {
+    let seconds = i64::try_from(name.changed).ok().filter(|seconds| *seconds != 0)?;
+    Timestamp::from_second(seconds).ok()
 }
 
 /// Returns a name as NUL-terminated bytes. Kubernetes names have at most 63 bytes; a longer one is truncated.
@@ -143,6 +152,13 @@ mod tests {
         };
         assert_eq!(port_id(&name(&id)), Some(id));
         assert_eq!(port_id(&StoredName::default()), None);
+    }
+
+    #[test]
+    fn a_time_of_change_is_known_if_it_is_one() {
+        let at = |changed| super::changed(&StoredName { changed, ..StoredName::default() });
+        assert_eq!(at(1_796_094_416).map(|at| at.to_string()).as_deref(), Some("2026-12-01T03:06:56Z"));
+        assert_eq!((at(0), at(u64::MAX), at(1 << 60)), (None, None, None));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Tests the writer with maps in memory: what it leaves there, what a program would see after each write, and what is left when
 //! maps are full or refuse a write.
 
+mod changes;
 mod contents;
 
 use std::{cell::RefCell, rc::Rc};

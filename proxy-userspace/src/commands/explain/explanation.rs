@@ -237,6 +237,9 @@ pub struct VerdictPart {
     pub object: Option<String>,
     /// The field of that object.
     pub field: Option<String>,
+    /// Since when it has been refused at the latest, in RFC 3339: when the port's backends or source ranges last changed on this
+    /// node. `None` if that is not known, or does not matter for the reason.
+    pub since: Option<String>,
     /// What to do.
     pub advice: Option<&'static str>,
 }

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use ipnet::IpNet;
+use jiff::Timestamp;
 use proxy_common::{Address, ConntrackEntry, Frontend, Network, Protocol, decide::Selected, filter::PortClass};
 
 use super::{
@@ -27,6 +28,8 @@ pub struct Facts {
     pub decision: Decision,
     /// The names of the dialled service port; `None` if none is dialled.
     pub name: Option<Name>,
+    /// When that port's backends or source ranges last changed; `None` if that is not known.
+    pub changed: Option<Timestamp>,
     /// The Services that have the dialled address.
     pub holders: Vec<Holder>,
     /// The prefix of NETWORKS that the dialled address is in, and its meaning.
@@ -41,8 +44,10 @@ pub struct Facts {
     pub flow: Option<ConntrackEntry>,
     /// The port that a packet made for the programs is from: the client's, or one that has no flow.
     pub probe_port: u16,
-    /// The time of the look.
+    /// The time of the look, by the clocks of the programs.
     pub clock: Clock,
+    /// The time of the look.
+    pub now: Timestamp,
     /// Where the kernel sends what is not a Service's.
     pub hop: Hop,
 }

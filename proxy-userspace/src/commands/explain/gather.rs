@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use jiff::Timestamp;
 use proxy_common::{
     Address, AffinityKey, List, Protocol, Service, Tuple,
     decide::{self, Maps as _, Selected},
@@ -70,6 +71,7 @@ pub fn gather(question: &Question<'_>) -> Result<Facts, ExplainError> {
     let service = decision.service.ok().map(|(_, service)| service);
     Ok(Facts {
         name: service.map(|service| Name::of(service.id, &snapshot.names)),
+        changed: service.and_then(|service| snapshot.names.get(&service.id)).and_then(encode::changed),
         ranges: ranges(&snapshot, service),
         holders: holders(&snapshot, dialled.address),
         network: maps.prefix(&dialled.address)?.zip(maps.network(&dialled.address)),
@@ -83,6 +85,7 @@ pub fn gather(question: &Question<'_>) -> Result<Facts, ExplainError> {
         flow,
         probe_port,
         clock,
+        now: Timestamp::now(),
         hop,
     })
 }

@@ -39,6 +39,8 @@ pub struct FrontendReport {
     pub protocol: String,
     /// The port's name; empty for an unnamed port.
     pub port: String,
+    /// When the port's backends or source ranges last changed, in RFC 3339; `None` if that is not known.
+    pub changed: Option<String>,
     /// How clients on this node are served.
     pub clients_here: ListReport,
     /// How clients outside are served.
@@ -101,6 +103,7 @@ fn frontend(row: ServiceRow) -> FrontendReport {
         address: row.address,
         protocol: row.service_port.protocol,
         port: row.service_port.port,
+        changed: row.changed,
         clients_here: list(row.internal, empty),
         clients_outside: list(row.external, empty),
         affinity_seconds: row.affinity_seconds,
@@ -126,9 +129,10 @@ fn list(cell: ListCell, empty: Counter) -> ListReport {
 pub fn text(report: &ObjectReport) -> String {
     let mut parts = vec![format!("Service {}/{}\n", report.namespace, report.service)];
     for (number, frontend) in (1..).zip(&report.frontends) {
-        let FrontendReport { r#type, address, protocol, port, .. } = frontend;
+        let FrontendReport { r#type, address, protocol, port, changed, .. } = frontend;
         let port = if port.is_empty() { String::new() } else { format!(", port {port}") };
-        parts.push(format!("{number:2}  {type} {address}/{protocol}{port}: programmed\n"));
+        let since = changed.as_ref().map(|time| format!(", unchanged since {time}")).unwrap_or_default();
+        parts.push(format!("{number:2}  {type} {address}/{protocol}{port}: programmed{since}\n"));
         parts.push(columns(&of_frontend(frontend)));
     }
     let lost = "has no frontend in force: other Services have its addresses, or a map is full";

@@ -93,7 +93,7 @@ fn s20_unserved_ports_and_addresses_of_no_service_have_reasons_of_their_own() {
     assert_eq!(fault(&unowned), [Some("unowned_address"), Some("S20"), object, Some("spec.cidrs")]);
     assert!(text.contains("inside ServiceCIDR 10.96.0.0/16, and no Service has it\n"), "{text}");
     assert!(text.contains("EHOSTUNREACH"), "{text}");
-    assert_eq!(unowned.frontend, None);
+    assert_eq!((unowned.frontend, unowned.verdict.since), (None, None));
 }
 
 #[test]
@@ -103,6 +103,8 @@ fn s21_a_client_outside_the_ranges_is_refused_before_any_list() {
     let field = Some("spec.loadBalancerSourceRanges");
     assert_eq!(fault(&dropped), [Some("source_range"), Some("S21"), Some("Service default/web"), field]);
     assert!(dropped.policy.is_none() && dropped.candidates.is_empty());
+    assert_eq!(dropped.verdict.since.as_deref(), Some("2026-12-01T03:06:56Z"));
+    assert!(text.contains("since: 2026-12-01T03:06:56Z (90s ago), the last change of the port's"), "{text}");
     let line = "refused: the client is not inside spec.loadBalancerSourceRanges, 198.51.100.0/24 (S21)\n";
     assert!(text.contains(line), "{text}");
     let inside = Client { address: "198.51.100.7".parse().unwrap(), ..outside() };

@@ -9,7 +9,10 @@ use super::{
     verdict::no_frontend,
     wrap::{Topic, columns},
 };
-use crate::{attach::Mode, commands::get::services::left};
+use crate::{
+    attach::Mode,
+    commands::get::{age::age, services::left},
+};
 
 /// How many backends are shown; `-o json` shows all.
 const SHOWN: usize = 12;
@@ -38,7 +41,7 @@ pub fn steps(facts: &Facts, explanation: &Explanation) -> Vec<Topic> {
         steps.push(step("packets", packets(explanation)));
     }
     steps.extend(explanation.programs.as_ref().map(|programs| step("programs", trial::lines(programs))));
-    steps.push(step("verdict", verdict(explanation)));
+    steps.push(step("verdict", verdict(facts, explanation)));
     steps
 }
 
@@ -200,7 +203,7 @@ fn shortened(candidates: &[CandidatePart], line: impl Fn(&CandidatePart) -> Stri
     lines
 }
 
-fn verdict(explanation: &Explanation) -> Vec<String> {
+fn verdict(facts: &Facts, explanation: &Explanation) -> Vec<String> {
     let part = &explanation.verdict;
     let Some(reason) = part.reason else { return vec![format!("{}: {}", part.outcome, part.client_sees)] };
     let mut lines = vec![format!("{}, {reason}: {}", part.outcome, part.meaning.unwrap_or_default())];
@@ -210,6 +213,14 @@ fn verdict(explanation: &Explanation) -> Vec<String> {
     if !fault.is_empty() {
         lines.push(format!("see: {}", fault.join(", ")));
     }
+    lines.extend(part.since.as_ref().map(|time| since(facts, time)));
     lines.extend(part.advice.map(|advice| format!("do: {advice}")));
     lines
+}
+
+/// Says when the port last changed on this node, and how long ago that was.
+fn since(facts: &Facts, time: &str) -> String {
+    let seconds = facts.changed.map_or(0, |changed| facts.now.duration_since(changed).as_secs());
+    let ago = age(seconds.unsigned_abs());
+    format!("since: {time} ({ago} ago), the last change of the port's backends or source ranges on this node")
 }

@@ -1,5 +1,6 @@
 //! The result of a connection, and for a refusal its reason, the rule, and the object and field at fault. Pure.
 
+use jiff::Timestamp;
 use proxy_common::{Counter, DropReason, Frontend, Network, Protocol, RejectReason, Verdict};
 
 use super::{
@@ -49,6 +50,7 @@ fn passes(client_sees: String) -> VerdictPart {
         rule: None,
         object: None,
         field: None,
+        since: None,
         advice: None,
     }
 }
@@ -63,8 +65,16 @@ fn refused(facts: &Facts, counter: Counter, outcome: &'static str, client_sees: 
         rule: rule(counter),
         object,
         field,
+        since: since(facts, counter).map(|at| at.to_string()),
         advice: counter.advice(),
     }
+}
+
+/// When what leads to a refusal last changed: the lists and source ranges of the dialled port. `None` if something else leads to it.
+pub fn since(facts: &Facts, counter: Counter) -> Option<Timestamp> {
+    use Counter::{DropMissingBackend, DropNoLocalBackend, DropSourceRange, RejectNoBackend};
+    let is_of_port = matches!(counter, RejectNoBackend | DropNoLocalBackend | DropSourceRange | DropMissingBackend);
+    facts.changed.filter(|_| is_of_port)
 }
 
 /// Why packets to a backend are dropped once it is chosen; `None` if they are not.

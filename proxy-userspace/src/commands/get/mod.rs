@@ -2,7 +2,7 @@
 //! agent and change nothing: every map is opened read-only.
 
 mod affinity;
-mod age;
+pub(super) mod age;
 mod backends;
 mod bpftool;
 mod consistent;

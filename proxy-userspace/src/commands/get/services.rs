@@ -31,6 +31,8 @@ pub struct ServiceRow {
     pub sources: Option<SourcesCell>,
     /// Flows that got a backend through any frontend of this service port, since the port got its id.
     pub connections: u64,
+    /// When the service port's backends or source ranges last changed, in RFC 3339; `None` if that is not known.
+    pub changed: Option<String>,
     /// The labels of the Service; `None` unless they are to be shown.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub labels: Option<Labels>,
@@ -92,6 +94,7 @@ fn row(snapshot: &Snapshot, frontend: &Frontend, service: &Service) -> ServiceRo
             pods: service.admits_socket(false),
         }),
         connections: snapshot.counted.get(&service.id).map_or(0, |counted| counted.connections),
+        changed: snapshot.names.get(&service.id).and_then(encode::changed).map(|at| at.to_string()),
         labels: None,
     }
 }
@@ -142,7 +145,7 @@ impl Row for ServiceRow {
     }
 
     fn fields() -> Vec<&'static str> {
-        ServicePort::fields(&["type", "address", "whenEmpty", "affinitySeconds", "connections"])
+        ServicePort::fields(&["type", "address", "whenEmpty", "affinitySeconds", "connections", "changed"])
     }
 
     fn key(&self) -> Self::Key {

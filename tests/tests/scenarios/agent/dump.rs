@@ -36,18 +36,28 @@ fn explanations(page: &str) -> impl Iterator<Item = (&str, &str)> {
     blocks.map(|block| block.split_once("\n```").unwrap().0.split_once('\n').unwrap())
 }
 
-/// An explanation without what the programs did with the packet: the backend is drawn by chance.
+/// An explanation without what the programs did with the packet, since the backend is drawn by chance, and without the time of
+/// the last change.
 fn without_chance(explanation: &str) -> String {
     let (mut lines, mut is_drawn) = (Vec::new(), false);
     for line in explanation.trim_end().lines() {
         if is_drawn {
             assert!(line.trim_start().starts_with("TC "), "{explanation}");
         } else {
-            lines.push(line);
+            lines.push(without_time(line));
         }
         is_drawn = line.contains("  programs  a private copy of them was run on ");
     }
     lines.join("\n")
+}
+
+/// A line without the time that it names, and how long ago that was.
+fn without_time(line: &str) -> String {
+    let Some((before, after)) = line.split_once("since: 2").or_else(|| line.split_once("since 2")) else {
+        return line.to_owned();
+    };
+    let rest = after.split_once(" ago)").map_or("", |(_, rest)| rest);
+    format!("{before}since TIME{rest}")
 }
 
 /// The block of the page that begins with the command whose first words are `prompt`, without that line.

@@ -292,6 +292,8 @@ fn what_can_not_be_explained_is_an_error_and_a_refusal_is_none() {
     let (code, out, _) = run(&scene, "10.244.1.1 svc/empty-4:tcp");
     assert!(code == 0 && out.contains("verdict") && out.contains("rejected, no_backend"), "{out}");
     let object = explain(&scene, "--object svc/empty-4");
+    let since = &explain(&scene, "10.244.1.1 svc/empty-4:tcp")["verdict"]["since"];
+    assert!(since.is_string() && *since == object["frontends"][0]["changed"], "{since} {object}");
     let tcp = object["frontends"].as_array().unwrap().iter().find(|part| part["protocol"] == "TCP").unwrap();
     assert_eq!((&tcp["clientsHere"]["refusal"], &tcp["address"]), (&json!("no_backend"), &json!("10.96.0.11:80")));
 }

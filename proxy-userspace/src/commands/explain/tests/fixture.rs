@@ -141,6 +141,7 @@ pub(in super::super) fn facts(maps: &Memories, client: Client, to: Frontend) -> 
     let name = Name { namespace: "default".to_owned(), service: "web".to_owned(), port: "http".to_owned() };
     Facts {
         name: decision.service.is_ok().then_some(name),
+        changed: Some("2026-12-01T03:06:56Z".parse().unwrap()),
         candidates: decision
             .list
             .map_or_else(|_| Vec::new(), |(range, _)| shares(maps, range).into_iter().map(candidate).collect()),
@@ -156,6 +157,7 @@ pub(in super::super) fn facts(maps: &Memories, client: Client, to: Frontend) -> 
         flow: None,
         probe_port: 62_000,
         clock: Clock::default(),
+        now: "2026-12-01T03:08:26Z".parse().unwrap(),
         hop: Hop::None,
     }
 }

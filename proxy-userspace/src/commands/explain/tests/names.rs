@@ -52,7 +52,7 @@ fn snapshot() -> Snapshot {
         .into(),
         names: [
             (1, name("web", "http", Family::Ipv4)),
-            (2, name("web", "admin", Family::Ipv4)),
+            (2, StoredName { changed: 1_796_094_416, ..name("web", "admin", Family::Ipv4) }),
             (3, name("lost", "", Family::Ipv6)),
         ]
         .into(),
@@ -107,7 +107,7 @@ fn each_frontend_of_a_service_is_described() {
     let of = |name: &str| object(&snapshot(), &parse_service(name, "shop").unwrap());
     let expected = "\
 Service shop/web
- 1  ClusterIP 10.96.0.10:81/TCP, port admin: programmed
+ 1  ClusterIP 10.96.0.10:81/TCP, port admin: programmed, unchanged since 2026-12-01T03:06:56Z
     all clients  Cluster list, which is empty: refused, no_backend: No usable backend anywhere (S16)
  2  ClusterIP 10.96.0.10:80/TCP, port http: programmed
     all clients  Cluster list: 10.1.0.1:8080
