@@ -2,7 +2,7 @@
 
 use std::{thread, time::Duration};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 
 use super::{
     backends::web_under_load,
@@ -27,7 +27,28 @@ pub fn the_api_server_is_restarted_and_away_under_load(cluster: &Cluster) -> Res
         cluster.rolled_out("deployment/web")?;
         cluster.backends("client", "http://web", replicas)?;
     }
-    load.end()
+    load.end()?;
+    dns_knows_new_services(cluster)
+}
+
+/// Waits until every DNS server knows a Service that is new. While the API server refuses connections, clients of Kubernetes' own
+/// library (client-go) try more and more seldom: CoreDNS may notice a minute late that the API server is back. What runs next
+/// in the cluster would find its names missing.
+fn dns_knows_new_services(cluster: &Cluster) -> Result<()> {
+    cluster.kubectl(&["create", "service", "clusterip", "late", "--tcp=80"])?;
+    let pods =
+        ["get", "pods", "--namespace=kube-system", "-l", "k8s-app=kube-dns", "-o", "jsonpath={.items[*].status.podIP}"];
+    for server in cluster.kubectl_outside(&pods)?.split_whitespace() {
+        eventually(&format!("DNS server {server}"), || {
+            let answer = cluster.in_pod(
+                "client",
+                &format!("dig +short +search late @{server}; dig +short +search late AAAA @{server}"),
+            )?;
+            ensure!(!answer.trim().is_empty(), "{server} does not know the Service");
+            Ok(())
+        })?;
+    }
+    Ok(())
 }
 
 /// A node loses power and starts again: the kernel has forgotten everything, and no other proxy runs there. Other nodes continue
