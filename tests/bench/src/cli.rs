@@ -73,7 +73,7 @@ pub struct Options {
     /// Write all numbers as one flat JSON object
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
-    /// Write the charts of connections and of growing clusters into this folder [default: the build folder]
+    /// Write the charts of connections, packets and growing clusters into this folder [default: the build folder]
     #[arg(long, value_name = "FOLDER")]
     pub charts: Option<PathBuf>,
     /// Print the table as Markdown

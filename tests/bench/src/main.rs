@@ -67,6 +67,7 @@ fn bench(options: &Options) -> Result<()> {
         eprintln!("outside");
         let figures = outside::measure(options, &interrupted)?;
         println!("{}", figures.table(options.markdown));
+        write_chart(&options.chart_path("packets.svg"), &outside::draw(&figures))?;
         numbers.extend(figures.flat());
     }
     if options.measures(Part::Scale) {

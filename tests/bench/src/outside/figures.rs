@@ -24,7 +24,7 @@ pub struct OutsideFigures {
 }
 
 impl Measured {
-    fn flooded(&self, value: impl Fn(&Flooded) -> f64) -> Spread {
+    pub(super) fn flooded(&self, value: impl Fn(&Flooded) -> f64) -> Spread {
         Spread::of(&self.floods.iter().map(value).collect::<Vec<_>>())
     }
 
@@ -45,7 +45,7 @@ impl Measured {
     }
 
     /// The way's name in the table.
-    const fn title(&self) -> &'static str {
+    pub(super) const fn title(&self) -> &'static str {
         match self.way {
             Way::Drop => "dropped on arrival",
             Way::Xdp => "Waggle, XDP",
@@ -155,10 +155,10 @@ fn bar(way: Way, ratio: Option<f64>) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn figures() -> OutsideFigures {
+    pub fn figures() -> OutsideFigures {
         let measured = |way, services, rates: [f64; 3]| Measured {
             way,
             services,

@@ -1,6 +1,7 @@
 //! Clients outside: packets and connections to a node port, which a node forwards to a backend of another node: by Waggle at XDP,
 //! by Waggle at TC, and by the rule set. All labs exist at once and are measured in turns.
 
+mod chart;
 mod figures;
 mod frame;
 mod lane;
@@ -13,8 +14,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 
-pub use self::figures::OutsideFigures;
 use self::lane::{Flooded, Lane, Way};
+pub use self::{chart::draw, figures::OutsideFigures};
 use crate::{
     cli::Options,
     interrupt::Interrupted,
