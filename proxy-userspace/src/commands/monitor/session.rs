@@ -74,9 +74,10 @@ impl Session {
     /// Begins to want events. Fails if the instance or a Service that is asked for isn't there, or if another monitor runs.
     pub fn start(args: &MonitorArgs) -> Result<Self, MonitorError> {
         let instance = args.instance.instance.clone();
+        let services = services(args)?;
         let folder = snapshot::open(&instance)?;
         let lock = lock(&folder, &instance)?;
-        let (wanted, services) = (monitor(args, process::id()), services(args));
+        let wanted = monitor(args, services.is_some(), process::id());
         let mut maps = Maps::open(&folder, wanted, services.clone())?;
         maps.switch.check()?;
         let lost = read_lost(&instance)?;

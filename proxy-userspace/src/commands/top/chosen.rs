@@ -4,7 +4,7 @@ use super::sample::Sample;
 use crate::commands::{
     cli::TopArgs,
     get::{KnownLabels, LabelSelector, ServicePort, service_ports},
-    service_filter::{ServiceFilter, UnknownService},
+    service_filter::{OtherNamespace, ServiceFilter, UnknownService},
 };
 
 /// The chosen Services; by default every one.
@@ -20,12 +20,12 @@ pub struct Chosen {
 
 impl Chosen {
     /// Returns what a command line chooses. No labels are known yet.
-    pub fn new(args: &TopArgs) -> Self {
-        Self {
-            filter: ServiceFilter::new(&args.services, args.namespace.as_deref()),
+    pub fn new(args: &TopArgs) -> Result<Self, OtherNamespace> {
+        Ok(Self {
+            filter: ServiceFilter::new(&args.services, args.namespace.as_deref())?,
             selector: args.selector.clone().unwrap_or_default(),
             known: KnownLabels::default(),
-        }
+        })
     }
 
     /// Checks that a sample has every Service that is chosen by its name.

@@ -36,7 +36,7 @@ use crate::{
 pub fn run(args: &TopArgs) -> anyhow::Result<()> {
     let instance = args.instance.instance.as_str();
     let first = Sample::read(instance)?;
-    let mut chosen = Chosen::new(args);
+    let mut chosen = Chosen::new(args)?;
     chosen.check(&first)?;
     if chosen.needs_labels() {
         let known = fetch_labels(args.address, instance);

@@ -21,7 +21,7 @@ fn labels(web: &[(&str, &str)], cart: &[(&str, &str)]) -> KnownLabels {
 
 /// What a command line chooses, with labels `app` of both Services.
 fn chosen(line: &str) -> Chosen {
-    let mut chosen = Chosen::new(&args(line));
+    let mut chosen = Chosen::new(&args(line)).unwrap();
     chosen.set_labels(labels(&[("app", "web")], &[("app", "cart"), ("tier", "back")]));
     chosen
 }
@@ -72,13 +72,13 @@ fn totals_are_those_of_chosen_services_and_refusals_stay() {
 
 #[test]
 fn labels_are_only_needed_where_they_choose() {
-    assert!(Chosen::new(&args("-l app")).needs_labels());
+    assert!(Chosen::new(&args("-l app")).unwrap().needs_labels());
     for line in ["", "web", "-n shop"] {
-        assert!(!Chosen::new(&args(line)).needs_labels(), "{line}");
+        assert!(!Chosen::new(&args(line)).unwrap().needs_labels(), "{line}");
     }
     let mut everything = args("");
     everything.selector = Some("".parse().unwrap());
-    assert!(!Chosen::new(&everything).needs_labels(), "it selects everything");
+    assert!(!Chosen::new(&everything).unwrap().needs_labels(), "it selects everything");
 }
 
 #[test]
