@@ -113,6 +113,7 @@ impl Row for DeviceRow {
 
     const KIND: &'static str = "devices";
     const WIDE: &'static [&'static str] = &["POD"];
+    const NUMBERS: &'static [&'static str] = &["index"];
 
     fn titles() -> Vec<&'static str> {
         vec!["DEVICE", "INDEX", "MODE", "PROGRAMS", "WHY"]

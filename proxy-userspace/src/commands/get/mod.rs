@@ -37,7 +37,7 @@ pub use self::{
     devices::{DeviceRow, ProgramCell, devices},
     drops::{DropRow, drops, read_counters},
     endpoints::{EndpointRow, endpoints},
-    fields::{FieldSelector, NotAFieldSelector, SelectError, UnknownField},
+    fields::{FieldError, FieldSelector, NotAFieldSelector},
     flows::{Clock, FlowRow, Tracked, flows},
     label_selector::{LabelSelector, NotALabelSelector},
     labels::{KnownLabels, Labels},
@@ -48,7 +48,7 @@ pub use self::{
     service_port::{ServicePort, service_ports},
     services::{ListCell, ServiceRow, SourcesCell, services},
     snapshot::Snapshot,
-    sort::{check_sort_by, sort_by},
+    sort::SortBy,
     watch::{EventType, Seen, WatchEvent},
 };
 use crate::{
