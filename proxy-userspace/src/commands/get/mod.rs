@@ -54,6 +54,7 @@ pub use self::{
 use crate::{
     attach::AttachError,
     maps::{MapsError, census::CensusError, encode},
+    node::host::HostError,
 };
 
 /// Why an instance can't be inspected.
@@ -71,6 +72,14 @@ pub enum InspectError {
         root: PathBuf,
         /// The existing instances.
         instances: Vec<String>,
+    },
+    /// There is no BPF file system to find it in.
+    #[error("find instance {instance:?}")]
+    Host {
+        /// The name of the requested instance.
+        instance: String,
+        /// What is missing.
+        source: HostError,
     },
     /// The folder can't be read.
     #[error("read {} (run waggle as root)", .path.display())]
