@@ -202,7 +202,7 @@ fn answer_metrics(
     match request.uri().path() {
         "/metrics" => metrics.response(request.headers()),
         status::PATH => status.response(),
-        labels::PATH => labels.response(),
+        labels::PATH => labels.response(request.headers()),
         "/configz" => text(StatusCode::OK, JSON, metrics.configuration()),
         // kube-proxy responds with its mode, but none of its modes fits.
         "/proxyMode" => text(StatusCode::OK, PLAIN, "ebpf"),

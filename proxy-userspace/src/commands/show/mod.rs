@@ -75,7 +75,7 @@ fn show<R: Row + Clone>(args: &GetArgs, read: impl Fn() -> Result<Vec<R>, Inspec
     // The agent takes a Service's labels before it writes the maps, and forgets them before it removes the Service from the maps.
     // So a row without labels is one of a Service that goes.
     let rows = look(FIRST_TRIES)?;
-    labels.ask(args)?;
+    labels.fetch(args)?;
     let (rows, found) = select(args, &selection, rows, &labels)?;
     let mut printer = Printer::new(args);
     if rows.is_empty() && found.is_ok() && !args.watch && printer.is_table() {
@@ -89,7 +89,7 @@ fn show<R: Row + Clone>(args: &GetArgs, read: impl Fn() -> Result<Vec<R>, Inspec
     while args.watch && is_open {
         thread::sleep(PERIOD);
         let rows = look(TRIES).map_err(|error| of_watch(&args.instance.instance, error))?;
-        labels.ask_again(args);
+        labels.fetch_again(args);
         // Names that go while they are watched are no error.
         let events = seen.take(select(args, &selection, rows, &labels)?.0)?;
         if !events.is_empty() {
