@@ -1,5 +1,6 @@
 //! The agent's own ports: health (`/healthz`, `/livez`), metrics (`/metrics`, `/status`, `/labels`, `/configz`, `/proxyMode`) and,
-//! if it is asked for, the page. A port that is taken, for example by a kube-proxy that still runs, is served as soon as it is free.
+//! if it is asked for, the page. A port that is taken, for example by a kube-proxy that still runs, is served as soon as it is
+//! free.
 
 use std::{
     io,
