@@ -77,8 +77,8 @@ macro_rules! for_each_map {
             EMBRYONIC_IPV6: LruHash<Tuple, ConntrackEntry>, EMBRYONIC_MAX, Embryonic, Programs, 12;
             /// Fragmented packet → the ports in its first fragment.
             FRAGMENTS: LruHash<Fragment, FragmentPorts>, FRAGMENTS_MAX, Fragments, Programs, OTHER;
-            /// Backend id → how many source ports were given for it, how many of those tried were in use, and how many searches found none. Only backends that were sent
-            /// flows with source translation have an entry.
+            /// Backend id → how many source ports were given for it, how many of those tried were in use, and how many searches
+            /// found none. Only backends that were sent flows with source translation have an entry.
             BACKEND_COUNTERS: SparseHash<u32, BackendCounters>, BACKENDS_MAX, Backends, Programs, 11;
             /// This CPU's rate limit of refusals, and the refusal of the current packet. See `reject.rs`.
             REJECTS: PerCpuArray<u32, Reject>, 1, Nothing, Programs, 7;

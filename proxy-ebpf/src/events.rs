@@ -46,8 +46,8 @@ impl What {
         Self(kind | (EventHook::Socket as u32) << 16)
     }
 
-    /// The refusal that this counter counts. A subtraction chooses its kind, since the compiler would make a copy of all that follows
-    /// a branch.
+    /// The refusal that this counter counts. A subtraction chooses its kind, since the compiler would make a copy of all that
+    /// follows a branch.
     #[inline(always)]
     const fn refusal(rejects: bool, counter: u32, hook: EventHook) -> Self {
         const { assert!(EventKind::Reject as u32 + 1 == EventKind::Drop as u32) };

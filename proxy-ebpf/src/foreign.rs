@@ -119,8 +119,8 @@ fn note_in<E: FlowTable>(tuple: &Tuple, is_sure: bool, now: u32, room: ReplyRoom
 }
 
 /// The lifetime of a note, jiffies. A note of UDP is short-lived until a reply comes in, which refreshes it like any flow. An
-/// imported flow is assured: the packet that leaves is its reply, and renews it in full. TCP is noted when a connection opens and SCTP with every packet.
-/// Their ends are not seen, so their notes live as long as established flows.
+/// imported flow is assured: the packet that leaves is its reply, and renews it in full. TCP is noted when a connection opens and
+/// SCTP with every packet. Their ends are not seen, so their notes live as long as established flows.
 #[inline(always)]
 fn lifetime(protocol: u8, assured: bool) -> u32 {
     timeout(protocol, if protocol == Protocol::Udp as u8 && !assured { State::New } else { State::Foreign })

@@ -18,22 +18,22 @@ const LISTENING: u32 = 10;
 /// A question about the socket that a packet would go to. The answer is all that a lookup returns: the verifier follows each
 /// value that it may have.
 pub trait Question {
-    /// Answers it.
+    /// Returns the answer for a socket and a packet with this tuple.
     ///
     /// # Safety
     ///
-    /// The caller holds the socket. The verifier checks every access.
+    /// The caller holds `sk`, and releases it only afterwards. The verifier checks every access.
     unsafe fn answer(sk: *const bpf_sock, tuple: &Tuple) -> bool;
 }
 
-/// Is it without a peer, and bound to the very address that the packet is sent to?
+/// True if the socket has no peer and is bound to the packet's destination address.
 pub struct ListensAtAddress;
 
 impl Question for ListensAtAddress {
     #[inline(always)]
     unsafe fn answer(sk: *const bpf_sock, tuple: &Tuple) -> bool {
         let [a, b, c, d] = tuple.destination.words();
-        // SAFETY: see above.
+        // SAFETY: the caller holds `sk`.
         unsafe {
             let is_at_address = if tuple.destination.is_ipv4() {
                 (*sk).src_ip4 == d
@@ -46,32 +46,36 @@ impl Question for ListensAtAddress {
     }
 }
 
-/// Is the packet's sender its peer?
+/// True if the socket is connected to the packet's sender.
 pub struct IsConnected;
 
 impl Question for IsConnected {
     #[inline(always)]
     unsafe fn answer(sk: *const bpf_sock, _: &Tuple) -> bool {
-        // SAFETY: see above.
+        // SAFETY: the caller holds `sk`.
         unsafe { has_peer(sk) }
     }
 }
 
-/// Would it take the packet, provided that it opens no connection? Any UDP socket would, and a TCP socket that has a peer.
+/// True if the socket receives packets with this tuple that open no connection: a UDP socket always, a TCP socket if it has a peer.
 pub struct WouldReceive;
 
 impl Question for WouldReceive {
     #[inline(always)]
     unsafe fn answer(sk: *const bpf_sock, tuple: &Tuple) -> bool {
-        // SAFETY: see above.
+        // SAFETY: the caller holds `sk`.
         tuple.protocol == Protocol::Udp as u8 || unsafe { has_peer(sk) }
     }
 }
 
 /// Whether a socket has a peer. The kernel finds such a socket only for packets of the peer.
+///
+/// # Safety
+///
+/// The caller holds `sk`, as for [`Question::answer`].
 #[inline(always)]
 unsafe fn has_peer(sk: *const bpf_sock) -> bool {
-    // SAFETY: as for `Question::answer`.
+    // SAFETY: the caller holds `sk`.
     ![CLOSED, LISTENING].contains(&unsafe { (*sk).state })
 }
 
@@ -98,7 +102,7 @@ fn ask_tcp<Q: Question>(context: *mut c_void, tuple: &Tuple) -> bool {
 #[inline(never)]
 fn ask_udp<Q: Question>(context: *mut c_void, tuple: &Tuple) -> bool {
     let (mut key, size) = key(tuple);
-    // SAFETY: as above.
+    // SAFETY: the helper takes the hook's context and reads the key.
     ask::<Q>(unsafe { bpf_sk_lookup_udp(context, &raw mut key, size, CURRENT_NETNS, 0) }, tuple)
 }
 
@@ -107,7 +111,7 @@ fn ask<Q: Question>(sk: *mut bpf_sock, tuple: &Tuple) -> bool {
     if sk.is_null() {
         return false;
     }
-    // SAFETY: the helper has just handed the socket over.
+    // SAFETY: the helper has handed `sk` over to this function, which holds it until it releases it.
     unsafe {
         let answer = Q::answer(sk, tuple);
         bpf_sk_release(sk.cast());

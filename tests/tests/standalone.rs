@@ -1,5 +1,5 @@
-//! Waggle without a cluster: the examples in `deploy/standalone` are valid, docs/standalone.md shows what `waggle validate` prints, and
-//! the systemd unit agrees with the DaemonSet. Needs no root.
+//! Waggle without a cluster: the examples in `deploy/standalone` are valid, docs/standalone.md shows what `waggle validate` prints,
+//! and the systemd unit agrees with the DaemonSet. Needs no root.
 
 #![expect(clippy::unwrap_used, reason = "a step that fails fails the test")]
 

@@ -42,7 +42,7 @@ pub(crate) fn pages() -> Result<Vec<Page>> {
 
 impl Page {
     /// Returns the lines outside of code blocks, with their numbers.
-    fn prose(&self) -> impl Iterator<Item = (usize, &str)> {
+    pub(crate) fn prose(&self) -> impl Iterator<Item = (usize, &str)> {
         let mut is_code = false;
         self.text.lines().enumerate().filter_map(move |(index, line)| {
             let is_fence = line.trim_start().starts_with("```");

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    hash::{DefaultHasher, Hasher as _},
     ops::Bound,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -15,8 +16,30 @@ use crate::{
     objects::{Event, Kind, Object, ObjectRef, Service},
 };
 
-/// The most Services whose labels are serialized before the agent may change labels again.
+/// The most Services whose labels are copied before the agent may change labels again.
 const PART: usize = 256;
+
+/// The `namespace/name` of a Service, and its labels as a JSON object. A text takes less memory than a map. The texts are shared
+/// with those that serialize them.
+type Labelled = (Arc<str>, Arc<RawValue>);
+
+/// What was made of the labels.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Document {
+    /// The text.
+    pub body: Bytes,
+    /// A hash of it, which other agents of this release make of an equal text, too.
+    pub hash: u64,
+}
+
+impl Document {
+    /// Hashes a text.
+    pub fn new(body: Bytes) -> Self {
+        let mut hasher = DefaultHasher::new();
+        hasher.write(&body);
+        Self { body, hash: hasher.finish() }
+    }
+}
 
 /// The labels of Services. Clones share them.
 #[derive(Clone, Debug, Default)]
@@ -31,12 +54,12 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct Contents {
-    /// By `namespace/name`, the labels of each Service that is served, as a JSON object. A text takes less memory than a map.
-    services: BTreeMap<Box<str>, Box<RawValue>>,
+    /// By `namespace/name`, the labels of each Service that is served.
+    services: BTreeMap<Arc<str>, Arc<RawValue>>,
     /// How often they have changed.
     version: u64,
     /// What was made of them; `None` if they have changed since.
-    document: Option<Bytes>,
+    document: Option<Document>,
 }
 
 impl ServiceLabels {
@@ -61,7 +84,7 @@ impl ServiceLabels {
             return;
         }
         match labels {
-            Some(labels) => drop(services.insert(key.into(), labels)),
+            Some(labels) => drop(services.insert(key.into(), labels.into())),
             None => drop(services.remove(key.as_str())),
         }
         *version += 1;
@@ -70,14 +93,14 @@ impl ServiceLabels {
 
     /// Returns what `make` makes of the labels. It is kept until they change. Only one is made at a time; calls that wait for it
     /// share it, unless the labels change meanwhile. The agent does not wait for `make`.
-    pub fn document(&self, make: impl FnOnce() -> Bytes) -> Bytes {
+    pub fn document(&self, make: impl FnOnce() -> Bytes) -> Document {
         let _making = self.0.making.lock().unwrap_or_else(PoisonError::into_inner);
         let (version, kept) = {
             let contents = self.lock();
             (contents.version, contents.document.clone())
         };
         kept.unwrap_or_else(|| {
-            let document = make();
+            let document = Document::new(make());
             let mut contents = self.lock();
             if contents.version == version {
                 contents.document = Some(document.clone());
@@ -86,28 +109,35 @@ impl ServiceLabels {
         })
     }
 
+    /// Returns the labels of the first Services behind one, at most [`PART`].
+    fn part(&self, last: Option<&str>) -> Vec<Labelled> {
+        // The room is made before the lock is taken.
+        let mut part = Vec::with_capacity(PART);
+        let after = last.map_or(Bound::Unbounded, Bound::Excluded);
+        let contents = self.lock();
+        let behind = contents.services.range::<str, _>((after, Bound::Unbounded)).take(PART);
+        part.extend(behind.map(|(service, labels)| (Arc::clone(service), Arc::clone(labels))));
+        part
+    }
+
     fn lock(&self) -> MutexGuard<'_, Contents> {
         self.0.contents.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Serializes the labels of each Service that is served by its `namespace/name`, for serde_json only. The agent waits for at most
-/// [`PART`] Services. So one that is noted meanwhile may be missing, as if it had been noted afterwards.
+/// Serializes the labels of each Service that is served by its `namespace/name`, for serde_json only. The agent waits at most until
+/// pointers to [`PART`] Services are copied. A Service that is noted meanwhile may be missing, as if it had been noted afterwards.
 impl Serialize for ServiceLabels {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
-        let mut last: Option<Box<str>> = None;
+        let mut last: Option<Arc<str>> = None;
         loop {
-            let contents = self.lock();
-            let after = last.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
-            let part = contents.services.range::<str, _>((after, Bound::Unbounded)).take(PART);
-            let mut end = None;
-            for (service, labels) in part {
-                map.serialize_entry(service, labels)?;
-                end = Some(service);
+            let part = self.part(last.as_deref());
+            for (service, labels) in &part {
+                map.serialize_entry(&**service, &**labels)?;
             }
-            let Some(end) = end else { return map.end() };
-            last = Some(end.clone());
+            let Some((end, _)) = part.last() else { return map.end() };
+            last = Some(Arc::clone(end));
         }
     }
 }
@@ -122,6 +152,8 @@ fn labels_of(service: &Service) -> Option<Box<RawValue>> {
 
 #[cfg(test)]
 mod tests {
+    use std::io;
+
     use super::*;
     use crate::objects::PROXY_NAME_LABEL;
 
@@ -203,7 +235,7 @@ mod tests {
     #[test]
     fn a_document_is_kept_until_labels_change() {
         let labels = ServiceLabels::default();
-        let document = |text: &'static str| labels.document(|| Bytes::from_static(text.as_bytes()));
+        let document = |text: &'static str| labels.document(|| Bytes::from_static(text.as_bytes())).body;
         let web = |app: &str| labels.note(&applied(service("web", &[("app", app)])));
         web("web");
         assert_eq!((document("first"), document("second")), ("first".into(), "first".into()));
@@ -223,7 +255,43 @@ mod tests {
             labels.note(&applied(service("web", &[])));
             Bytes::from_static(b"older")
         });
-        assert_eq!(made, "older");
-        assert_eq!(labels.document(|| text(&labels).into()), r#"{"shop/web":{}}"#);
+        assert_eq!(made.body, "older");
+        assert_eq!(labels.document(|| text(&labels).into()).body, r#"{"shop/web":{}}"#);
+    }
+
+    /// Takes a text, and checks that the agent could note a Service before each piece of it.
+    struct Unlocked<'a> {
+        labels: &'a ServiceLabels,
+        text: Vec<u8>,
+    }
+
+    impl io::Write for Unlocked<'_> {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let contents = self.labels.0.contents.try_lock();
+            assert!(contents.is_ok(), "the lock is held while {:?} is written", String::from_utf8_lossy(bytes));
+            self.text.write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn the_agent_does_not_wait_for_what_is_written() {
+        let labels = ServiceLabels::default();
+        for number in 0..=PART {
+            labels.note(&applied(service(&format!("web-{number:04}"), &[])));
+        }
+        let mut writer = Unlocked { labels: &labels, text: Vec::new() };
+        serde_json::to_writer(&mut writer, &labels).unwrap();
+        assert_eq!(String::from_utf8(writer.text).unwrap(), text(&labels));
+    }
+
+    #[test]
+    fn equal_documents_have_equal_hashes() {
+        let hash = |text: &'static str| Document::new(Bytes::from_static(text.as_bytes())).hash;
+        assert_eq!(hash("{}"), hash("{}"));
+        assert_ne!(hash("{}"), hash("{ }"));
     }
 }

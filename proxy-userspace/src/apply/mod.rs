@@ -275,8 +275,8 @@ fn bump<S: Store>(maps: &mut Maps<S>, service: u32) {
     maps.generations.set(service, generation.wrapping_add(1));
 }
 
-/// Zeroes the counters of an id that gets free, so that whatever uses it next counts from 0. A grace period has passed, so no program
-/// counts concurrently.
+/// Zeroes the counters of an id that gets free, so that whatever uses it next counts from 0. A grace period has passed, so no
+/// program counts concurrently.
 fn zero(counters: &mut impl Counts, id: u32) {
     // A failure costs no more than wrong counters.
     if let Err(error) = counters.zero(id) {

@@ -14,6 +14,7 @@ use std::{
 use crate::{
     attach::{AttachError, cgroup::translates, device::list},
     maps::PinFolder,
+    node::host::{self, HostError},
 };
 
 /// How long the hooks for replies stay attached after those for requests, so that replies to datagrams already sent are still
@@ -28,6 +29,14 @@ pub enum CleanupError {
     Running {
         /// The instance's name.
         instance: String,
+    },
+    /// There is no BPF file system to find the instance in.
+    #[error("remove instance {instance:?}")]
+    Host {
+        /// The instance's name.
+        instance: String,
+        /// What is missing.
+        source: HostError,
     },
     /// The folder can't be locked.
     #[error("lock {} (run waggle as root)", .path.display())]
@@ -72,10 +81,14 @@ impl fmt::Display for Removed {
     }
 }
 
-/// Removes an instance. It is no error if the instance does not exist. `force` removes it although its agent runs; the agent then
-/// serves nothing until it is restarted.
+/// Removes an instance. It is no error if the instance does not exist, unless there is no BPF file system: then it may be hidden.
+/// `force` removes it although its agent runs; the agent then serves nothing until it is restarted.
 pub fn cleanup(instance: &str, force: bool) -> Result<Removed, CleanupError> {
-    remove(&PinFolder::new(instance), instance, force)
+    let removed = remove(&PinFolder::new(instance), instance, force)?;
+    if !removed.folder {
+        host::find_bpffs().map_err(|source| CleanupError::Host { instance: instance.to_owned(), source })?;
+    }
+    Ok(removed)
 }
 
 fn remove(folder: &PinFolder, instance: &str, force: bool) -> Result<Removed, CleanupError> {

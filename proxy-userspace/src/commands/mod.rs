@@ -23,5 +23,6 @@ mod service_filter;
 pub mod show;
 mod startup;
 pub mod status;
+mod tolerance;
 pub mod top;
 pub mod validate;

@@ -5,6 +5,16 @@
 #[error("find Service {0}: it is not in force; `waggle get services` lists those that are")]
 pub struct UnknownService(String);
 
+/// A Service is asked for in another namespace than its own.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "find Service {service} in namespace {namespace:?}: it would be in another one; leave out --namespace, or give the name alone"
+)]
+pub struct OtherNamespace {
+    service: String,
+    namespace: String,
+}
+
 /// The Services that are asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServiceFilter {
@@ -21,12 +31,16 @@ struct Named {
 }
 
 impl ServiceFilter {
-    /// Returns the filter of a command line: NAME, svc/NAME or NAMESPACE/NAME of each Service, and the namespace of those without
-    /// one. `None` if every Service is asked for.
-    pub fn new(services: &[String], namespace: Option<&str>) -> Option<Self> {
+    /// Returns the filter of a command line: NAME, svc/NAME or NAMESPACE/NAME of each Service, and the namespace of all. Without a
+    /// namespace, a NAME is that of a Service in every namespace. `None` if every Service is asked for.
+    pub fn new(services: &[String], namespace: Option<&str>) -> Result<Option<Self>, OtherNamespace> {
         let is_asked = namespace.is_some() || !services.is_empty();
-        let named = services.iter().map(|text| Named::parse(text)).collect();
-        is_asked.then(|| Self { namespace: namespace.map(str::to_owned), named })
+        let named: Vec<Named> = services.iter().map(|text| Named::parse(text)).collect();
+        let is_elsewhere = |asked: &Named| asked.namespace.as_deref().zip(namespace).is_some_and(|(a, b)| a != b);
+        if let Some((namespace, at)) = namespace.zip(named.iter().position(is_elsewhere)) {
+            return Err(OtherNamespace { service: services[at].clone(), namespace: namespace.to_owned() });
+        }
+        Ok(is_asked.then(|| Self { namespace: namespace.map(str::to_owned), named }))
     }
 
     /// Whether a Service is asked for.
@@ -76,7 +90,7 @@ mod tests {
 
     fn filter(services: &[&str], namespace: Option<&str>) -> Option<ServiceFilter> {
         let services: Vec<_> = services.iter().map(|text| (*text).to_owned()).collect();
-        ServiceFilter::new(&services, namespace)
+        ServiceFilter::new(&services, namespace).unwrap()
     }
 
     fn wants(services: &[&str], of: Option<&str>, namespace: &str, name: &str) -> bool {
@@ -111,6 +125,16 @@ mod tests {
         assert_eq!(missing(&["web", "db", "api"], None), "db");
         assert_eq!(missing(&["web"], Some("other")), "other/web");
         assert_eq!(missing(&["svc/db"], Some("shop")), "shop/db");
-        assert_eq!(missing(&["a/web"], Some("shop")), "a/web");
+        assert_eq!(missing(&["a/web"], None), "a/web");
+    }
+
+    #[test]
+    fn a_service_can_not_be_in_two_namespaces() {
+        let refused = ServiceFilter::new(&["web".to_owned(), "shop/cart".to_owned()], Some("other")).unwrap_err();
+        assert_eq!(
+            refused.to_string(),
+            "find Service shop/cart in namespace \"other\": it would be in another one; leave out --namespace, or give the name alone"
+        );
+        assert!(wants(&["shop/cart"], Some("shop"), "shop", "cart"));
     }
 }

@@ -5,7 +5,19 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use nix::{
+    errno::Errno,
+    sys::statfs::{BPF_FS_MAGIC, statfs},
+};
+
 use crate::node::capabilities::{self, Missing};
+
+/// Where the BPF file system is.
+const BPFFS: &str = "/sys/fs/bpf";
+
+/// What to do where there is no BPF file system.
+pub const BPFFS_REMEDY: &str =
+    "mount it with `mount -t bpf bpf /sys/fs/bpf` (`ip netns exec` hides it, `nsenter --net=/run/netns/NAME` does not)";
 
 /// Why the agent can't run on this host.
 #[derive(Debug, thiserror::Error)]
@@ -19,8 +31,11 @@ pub enum HostError {
     )]
     NoCgroup,
     /// No BPF file system is mounted at /sys/fs/bpf.
-    #[error("find a bpf file system at /sys/fs/bpf: there is none; mount it with `mount -t bpf bpf /sys/fs/bpf`")]
+    #[error("find a bpf file system at {BPFFS}: there is none; {BPFFS_REMEDY}")]
     NoBpffs,
+    /// The file system at /sys/fs/bpf can't be asked for its type.
+    #[error("find a bpf file system at {BPFFS}")]
+    Bpffs(#[source] io::Error),
     /// The agent lacks capabilities that root has.
     #[error("serve Services: capabilities are missing: {0}; run waggle as root, or give it these capabilities")]
     NotPermitted(Missing),
@@ -65,9 +80,15 @@ pub fn check() -> Result<(), HostError> {
 
 /// Fails if no BPF file system is mounted where pins are.
 pub fn find_bpffs() -> Result<(), HostError> {
-    let is_bpffs = |(mount, kind): (Mount, &str)| kind == "bpf" && mount.point == Path::new("/sys/fs/bpf");
-    let is_mounted = mounts()?.lines().filter_map(parse_mount).any(is_bpffs);
-    if is_mounted { Ok(()) } else { Err(HostError::NoBpffs) }
+    find_bpffs_at(Path::new(BPFFS))
+}
+
+fn find_bpffs_at(folder: &Path) -> Result<(), HostError> {
+    match statfs(folder) {
+        Ok(found) if found.filesystem_type() == BPF_FS_MAGIC => Ok(()),
+        Ok(_) | Err(Errno::ENOENT) => Err(HostError::NoBpffs),
+        Err(error) => Err(HostError::Bpffs(error.into())),
+    }
 }
 
 /// Returns this node's name: the given name, or else the host name, trimmed and in lower case, as kube-proxy and the kubelet do.
@@ -107,6 +128,15 @@ mod tests {
 
     fn chosen(lines: &[&str], whole: &[&str]) -> Option<PathBuf> {
         choose_cgroup(cgroup_mounts(&lines.join("\n")), |point| whole.iter().any(|whole| point == Path::new(whole)))
+    }
+
+    #[test]
+    fn another_file_system_is_no_bpf_file_system() {
+        let folder = tempfile::tempdir().unwrap();
+        for missing in [folder.path().to_owned(), folder.path().join("none")] {
+            let message = find_bpffs_at(&missing).unwrap_err().to_string();
+            assert_eq!(message, format!("find a bpf file system at /sys/fs/bpf: there is none; {BPFFS_REMEDY}"));
+        }
     }
 
     #[test]

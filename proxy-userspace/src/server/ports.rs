@@ -1,5 +1,6 @@
 //! The agent's own ports: health (`/healthz`, `/livez`), metrics (`/metrics`, `/status`, `/labels`, `/configz`, `/proxyMode`) and,
-//! if it is asked for, the page. A port that is taken, for example by a kube-proxy that still runs, is served as soon as it is free.
+//! if it is asked for, the page. A port that is taken, for example by a kube-proxy that still runs, is served as soon as it is
+//! free.
 
 use std::{
     io,
@@ -202,7 +203,7 @@ fn answer_metrics(
     match request.uri().path() {
         "/metrics" => metrics.response(request.headers()),
         status::PATH => status.response(),
-        labels::PATH => labels.response(),
+        labels::PATH => labels.response(request.headers()),
         "/configz" => text(StatusCode::OK, JSON, metrics.configuration()),
         // kube-proxy responds with its mode, but none of its modes fits.
         "/proxyMode" => text(StatusCode::OK, PLAIN, "ebpf"),

@@ -5,6 +5,7 @@ pub mod contact;
 pub(crate) mod folder_watch;
 pub mod kube;
 pub mod manifests;
+mod selectors;
 
 use std::future::Future;
 

@@ -113,8 +113,8 @@ impl Association<'_> {
         self.wait_for_state(state);
     }
 
-    /// The backend's packet with a chunk of this type, which it sends to the address that it sees as its client. Waits until the association
-    /// is in this state.
+    /// The backend's packet with a chunk of this type, which it sends to the address that it sees as its client. Waits until the
+    /// association is in this state.
     pub fn backend_sends(&self, kind: u8, state: &str) {
         let flow = self.flow().expect("the association is known");
         let to: SocketAddr =

@@ -1,5 +1,5 @@
-//! The Markdown pages say what is true of the command line, the maps, the log and CI. Needs no privileges. `cargo xtask lint` checks
-//! their links, and [`typed`] has the tests that run their commands.
+//! The Markdown pages say what is true of the command line, the maps, the log and CI. Needs no privileges. `cargo xtask lint`
+//! checks their links, and [`typed`] has the tests that run their commands.
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 

@@ -1,5 +1,5 @@
-//! `cargo xtask dist`: makes a release in `target/dist`: the program, an SBOM, an OCI image, a Debian package, and their checksums. A
-//! commit always makes the same files, whatever the folder is.
+//! `cargo xtask dist`: makes a release in `target/dist`: the program, an SBOM, an OCI image, a Debian package, and their checksums.
+//! A commit always makes the same files, whatever the folder is.
 
 mod again;
 mod build;

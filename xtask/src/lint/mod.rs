@@ -11,6 +11,7 @@ mod repeated;
 mod rules;
 mod security;
 mod sources;
+mod widths;
 
 use std::process::{Command, ExitCode};
 
@@ -30,13 +31,14 @@ type Check = fn() -> Result<()>;
 /// Runs the command.
 pub(crate) fn command() -> Result<ExitCode> {
     setup::ensure(&[Purpose::Build, Purpose::Lint])?;
-    let checks: [(&str, Check); 11] = [
+    let checks: [(&str, Check); 12] = [
         ("formatting", format),
         ("source rules", sources::check),
         ("rules", rules::check),
         ("security", security::check),
         ("cycles", cycles::check),
         ("links", links::check),
+        ("widths", widths::check),
         ("commands", commands::check),
         ("dependencies", dependencies::check),
         ("clippy", clippy),

@@ -30,12 +30,12 @@ const OLDEST_TESTS: [(&str, &[&str]); 1] = [
     ("scenarios", &["machines::", "--ignored"]),
 ];
 
-/// Further tests for the newest series alone, likewise.
+/// Further tests for the newest series alone: its part.
 const NEWEST_TESTS: [(&str, &[&str]); 2] = [
     // SCTP: how it is served, in `waggle monitor` and in `waggle explain`.
     ("scenarios", &["associations::", "--ignored"]),
     // What kube-proxy leaves in IPVS mode.
-    ("scenarios", &["ipvs", "--test-threads=1"]),
+    ("scenarios", &["ipvs"]),
 ];
 
 /// A test executable and its arguments.

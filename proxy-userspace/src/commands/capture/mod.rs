@@ -11,6 +11,7 @@ mod mac;
 mod names;
 mod packet;
 mod session;
+mod sets;
 mod targets;
 mod tracer;
 

@@ -28,6 +28,7 @@ use super::{
     mac::MacAddresses,
     names::Names,
     packet::{Packet, split},
+    sets::{Set, Sets},
     targets::Targets,
     tracer::{Buffer, Tracer},
     written,
@@ -36,6 +37,7 @@ use crate::{
     commands::{
         cli::CaptureArgs,
         get::{InspectError, snapshot::open},
+        tolerance::Tolerance,
     },
     maps::PinFolder,
 };
@@ -57,18 +59,18 @@ pub(super) struct Session {
     left: Option<u64>,
     tracer: Tracer,
     buffers: Vec<Buffer>,
-    following: Following,
+    sets: Sets<Maps>,
+    /// Whether all programs of the current set are traced, and no others.
+    is_complete: bool,
     /// The time of the kernel's clock 0 since 1970.
     boot: Duration,
     summary: Summary,
-    /// How many looks in succession have failed.
-    failures: u32,
+    tolerance: Tolerance,
     must_end: Arc<AtomicBool>,
 }
 
-/// What follows from the programs and maps that serve at the moment.
-struct Following {
-    targets: Targets,
+/// What names the packets of a set of programs.
+struct Maps {
     names: Names,
     macs: MacAddresses,
 }
@@ -106,7 +108,7 @@ impl Session {
         let (mut tracer, buffers) = Tracer::new(settings)?;
         tracer.follow(&targets, &folder)?;
         eprintln!("waggle: capturing at {}; Ctrl-C ends", targets.shown());
-        let following = Following::new(targets, &folder)?;
+        let sets = Sets::new(set(targets, &folder)?);
         Ok(Self {
             instance,
             devices: args.device.clone(),
@@ -115,10 +117,11 @@ impl Session {
             left: args.count,
             tracer,
             buffers,
-            following,
+            sets,
+            is_complete: true,
             boot: boot().map_err(CaptureError::Clock)?,
             summary: Summary { path: args.write.clone(), ..Summary::default() },
-            failures: 0,
+            tolerance: Tolerance::new(MAX_FAILURES),
             must_end,
         })
     }
@@ -144,7 +147,7 @@ impl Session {
             self.wait()?;
             self.drain(file)?;
             if looked.elapsed() >= PERIOD {
-                self.look(file)?;
+                self.look()?;
                 looked = Instant::now();
             }
         }
@@ -184,14 +187,14 @@ impl Session {
 
     /// Writes a packet if it is asked for.
     fn take<W: Write>(&mut self, captured: &Captured, bytes: &[u8], file: &mut PacketFile<W>) -> io::Result<()> {
-        let known = self.tracer.traced(captured.program).zip(self.following.targets.devices.get(&captured.device));
-        let Some(((stage, is_bare), device)) = known.filter(|_| self.left != Some(0)) else { return Ok(()) };
+        let known = self.tracer.traced(captured.program).zip(self.sets.find(captured.program, captured.device));
+        let Some(((stage, is_bare), (maps, device))) = known.filter(|_| self.left != Some(0)) else { return Ok(()) };
         let packet = Packet::new(*captured, bytes, stage, is_bare);
-        let served = self.following.names.of(&packet);
+        let served = maps.names.of(&packet);
         if !self.filter.takes(&packet, served.as_ref()) {
             return Ok(());
         }
-        let to = packet.sent.as_ref().and_then(|sent| self.following.macs.device(&sent.known));
+        let to = packet.sent.as_ref().and_then(|sent| maps.macs.device(&sent.known));
         let text = comment(&packet, served.as_ref(), device, to);
         file.write(packet, device, &text, self.boot)?;
         self.summary.packets += 1;
@@ -199,46 +202,43 @@ impl Session {
         Ok(())
     }
 
-    /// Follows devices whose programs have changed, as after a restart of the agent. While an agent replaces maps and programs, they
-    /// can't be read for a moment.
-    fn look<W: Write>(&mut self, file: &mut PacketFile<W>) -> Result<(), CaptureError> {
-        match self.renew(file) {
+    /// Follows devices whose programs have changed, as after a restart of the agent. Only what can't be looked at may fail for a
+    /// while: nothing is written here, so a file that is full ends the capture.
+    fn look(&mut self) -> Result<(), CaptureError> {
+        match self.renew() {
             Err(CaptureError::Removed(instance)) => Err(CaptureError::Removed(instance)),
-            Err(_) if self.failures < MAX_FAILURES => {
-                self.failures += 1;
-                Ok(())
-            }
-            result => {
-                self.failures = 0;
-                result
-            }
+            result => self.tolerance.take(result),
         }
     }
 
-    fn renew<W: Write>(&mut self, file: &mut PacketFile<W>) -> Result<(), CaptureError> {
+    fn renew(&mut self) -> Result<(), CaptureError> {
         let targets = match Targets::look(&self.instance, &self.devices) {
             Err(CaptureError::Inspect(InspectError::Missing { .. })) => {
                 return Err(CaptureError::Removed(self.instance.clone()));
             }
             found => found?,
         };
-        if targets != self.following.targets {
-            let folder = PinFolder::new(&self.instance);
-            self.tracer.follow(&targets, &folder)?;
-            // What the old programs have sent since the last time: afterwards they are not known any more.
-            self.drain(file)?;
-            self.tracer.release_others(&targets);
-            self.following = Following::new(targets, &folder)?;
+        if targets == *self.sets.targets() && self.is_complete {
+            // A period has passed since their links were closed, and their packets have been taken.
+            self.sets.forget_former();
+            self.tracer.forget_released();
+            return Ok(());
         }
+        let folder = PinFolder::new(&self.instance);
+        // Known before its programs are traced, so that their first packets are taken.
+        self.sets.replace(set(targets, &folder)?);
+        self.is_complete = false;
+        self.tracer.follow(self.sets.targets(), &folder)?;
+        self.tracer.release_others(self.sets.targets());
+        self.is_complete = true;
         Ok(())
     }
 }
 
-impl Following {
-    fn new(targets: Targets, folder: &PinFolder) -> Result<Self, CaptureError> {
-        let macs = MacAddresses::read(&targets.devices);
-        Ok(Self { targets, names: Names::open(folder)?, macs })
-    }
+/// Opens what names the packets of these programs.
+fn set(targets: Targets, folder: &PinFolder) -> Result<Set<Maps>, CaptureError> {
+    let macs = MacAddresses::read(&targets.devices);
+    Ok(Set { targets, names: Maps { names: Names::open(folder)?, macs } })
 }
 
 /// Returns the time of the kernel's clock 0 (CLOCK_MONOTONIC) since 1970.

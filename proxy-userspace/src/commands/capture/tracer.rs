@@ -49,8 +49,9 @@ pub(super) struct Tracer {
 struct Traced {
     stage: Stage,
     is_bare: bool,
-    /// The links to the tracing programs, which end when they are closed.
-    _links: [OwnedFd; 2],
+    /// The links to the tracing programs, which end when they are closed; `None` for a program that is no longer traced, of which
+    /// packets may still wait to be read.
+    links: Option<[OwnedFd; 2]>,
 }
 
 impl Tracer {
@@ -80,7 +81,7 @@ impl Tracer {
             self.wanted.remove(device)?;
         }
         for (program, stage) in &targets.programs {
-            if !self.traced.contains_key(program)
+            if self.traced.get(program).is_none_or(|traced| traced.links.is_none())
                 && let Some(info) = loaded_programs().flatten().find(|info| info.id() == *program)
             {
                 self.traced.insert(*program, self.trace(&info, *stage, folder)?);
@@ -89,12 +90,19 @@ impl Tracer {
         Ok(())
     }
 
-    /// Traces no others than these programs any more.
+    /// Traces no others than these programs any more. The others stay known until [`Self::forget_released`].
     pub(super) fn release_others(&mut self, targets: &Targets) {
-        self.traced.retain(|program, _| targets.programs.contains_key(program));
+        for (_, traced) in self.traced.iter_mut().filter(|(program, _)| !targets.programs.contains_key(program)) {
+            traced.links = None;
+        }
     }
 
-    /// Returns the hook of a traced program, and whether its packets have no Ethernet header.
+    /// Forgets the programs that are no longer traced.
+    pub(super) fn forget_released(&mut self) {
+        self.traced.retain(|_, traced| traced.links.is_some());
+    }
+
+    /// Returns the hook of a program that is or was traced, and whether its packets have no Ethernet header.
     pub(super) fn traced(&self, program: u32) -> Option<(Stage, bool)> {
         self.traced.get(&program).map(|traced| (traced.stage, traced.is_bare))
     }
@@ -124,7 +132,7 @@ impl Tracer {
         // A packet whose beginning was not seen is left out, so the end comes first.
         let sent = attach(sent, Moment::Exit)?;
         let links = [sent, attach(received, Moment::Entry)?];
-        Ok(Traced { stage, is_bare: Variant::of(info) == Variant::Bare, _links: links })
+        Ok(Traced { stage, is_bare: Variant::of(info) == Variant::Bare, links: Some(links) })
     }
 
     /// Returns the programs with the descriptors of their maps. `counters` takes the place of COUNTERS.

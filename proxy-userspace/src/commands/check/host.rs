@@ -7,7 +7,7 @@ use crate::{
     logging::errors::Report,
     node::{
         capabilities::{self, Missing},
-        host::{self, HostError},
+        host::{self, BPFFS_REMEDY, HostError},
     },
 };
 
@@ -24,11 +24,9 @@ pub(super) fn findings(cgroup: Result<&Path, &HostError>) -> Vec<Finding> {
 fn bpffs(found: Result<(), HostError>) -> Finding {
     match found {
         Ok(()) => Finding::ok("bpffs", "mounted at /sys/fs/bpf"),
-        Err(HostError::NoBpffs) => Finding::missing(
-            "bpffs",
-            "no BPF file system is mounted at /sys/fs/bpf",
-            "mount it with `mount -t bpf bpf /sys/fs/bpf`",
-        ),
+        Err(HostError::NoBpffs) => {
+            Finding::missing("bpffs", "no BPF file system is mounted at /sys/fs/bpf", BPFFS_REMEDY)
+        }
         Err(error) => Finding::unseen("bpffs", Report(&error)),
     }
 }

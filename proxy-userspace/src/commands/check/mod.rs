@@ -1,5 +1,5 @@
-//! `waggle check`: can this machine run Waggle, and will it run well? Looks at the kernel, the host, and the calling thread's network
-//! namespace, and changes nothing. Each file turns what it has seen into findings; the decisions are pure.
+//! `waggle check`: can this machine run Waggle, and will it run well? Looks at the kernel, the host, and the calling thread's
+//! network namespace, and changes nothing. Each file turns what it has seen into findings; the decisions are pure.
 
 mod devices;
 mod finding;

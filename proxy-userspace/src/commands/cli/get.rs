@@ -42,10 +42,11 @@ pub struct GetArgs {
     pub all_namespaces: bool,
     /// Show only rows whose fields have these values (FIELD=VALUE), others (FIELD!=VALUE), or numbers below or above a limit
     /// (FIELD<NUMBER, FIELD>NUMBER), several separated by commas. Fields have the names that JSON has; an address matches with its
-    /// port or without
+    /// port or without. In a value, `\,`, `\=` and `\\` stand for a comma, `=` and a backslash
     #[arg(long, value_name = "CONDITIONS")]
     pub field_selector: Option<FieldSelector>,
-    /// Sort rows by a field, which has the name that JSON has; with --watch, the rows of each look
+    /// Sort rows by a field, which has the name that JSON has, also as kubectl's JSONPath of one field: {.FIELD}. With --watch, the
+    /// rows of each look
     #[arg(long, value_name = "FIELD")]
     pub sort_by: Option<String>,
     /// Show only rows whose Service has labels that fulfil these conditions: KEY=VALUE, KEY!=VALUE, KEY in (VALUE,…),

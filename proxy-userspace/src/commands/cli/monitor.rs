@@ -20,7 +20,8 @@ Examples:
 /// `waggle monitor`.
 #[derive(Args, Clone, Debug)]
 pub struct MonitorArgs {
-    /// Only events of these Services: NAME, svc/NAME or NAMESPACE/NAME. If one isn't there, the exit code is 1
+    /// Only events of these Services: NAME, svc/NAME or NAMESPACE/NAME. Without --namespace, a NAME is that of a Service in every
+    /// namespace. If one isn't there, the exit code is 1
     #[arg(value_name = "SERVICE")]
     pub services: Vec<String>,
     /// Only events of Services in this namespace; by default of every namespace, and also those that belong to no Service

@@ -18,8 +18,9 @@ Examples:
 /// `waggle top`.
 #[derive(Args, Clone, Debug)]
 pub struct TopArgs {
-    /// Show only these Services, and only what they add up to: NAME, svc/NAME or NAMESPACE/NAME. If one isn't there at the first
-    /// look, the exit code is 1; one that goes later is no longer shown
+    /// Show only these Services, and only what they add up to: NAME, svc/NAME or NAMESPACE/NAME. Without --namespace, a NAME is
+    /// that of a Service in every namespace. If one isn't there at the first look, the exit code is 1; one that goes later is no
+    /// longer shown
     #[arg(value_name = "SERVICE")]
     pub services: Vec<String>,
     /// Show only Services of this namespace, and only what they add up to. Refusals belong to no namespace and are shown in any

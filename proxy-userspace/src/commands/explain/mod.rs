@@ -75,8 +75,8 @@ pub fn explain(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::from(code))
 }
 
-/// Explains a connection, and runs the programs if `is_run`. Maps may change between two looks at them, so a disagreement counts only
-/// if it is found twice.
+/// Explains a connection, and runs the programs if `is_run`. Maps may change between two looks at them, so a disagreement counts
+/// only if it is found twice.
 fn connection(question: &Question<'_>, is_run: bool) -> Result<(Facts, Explanation), ExplainError> {
     let explain = || {
         let facts = gather(question)?;

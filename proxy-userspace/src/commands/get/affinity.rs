@@ -112,6 +112,7 @@ impl Row for AffinityRow {
     type Key = (ServicePort, Option<String>, Option<u64>);
 
     const KIND: &'static str = "affinity";
+    const NUMBERS: &'static [&'static str] = &["netns", "ageSeconds", "expiresSeconds"];
 
     fn titles() -> Vec<&'static str> {
         ServicePort::titles(&["CLIENT", "BACKEND", "AGE", "EXPIRES"])

@@ -62,6 +62,7 @@ impl Row for BackendRow {
     type Key = u32;
 
     const KIND: &'static str = "backends";
+    const NUMBERS: &'static [&'static str] = &["id", "flows", "portCollisions", "portsExhausted"];
 
     fn titles() -> Vec<&'static str> {
         vec!["ID", "ADDRESS", "LOCAL", "FLOWS", "COLLISIONS", "EXHAUSTED", "SERVICES"]

@@ -103,6 +103,7 @@ fn is_transient(error: &InspectError) -> bool {
         },
         InspectError::Hooks(AttachError::List { source, .. }) => is_absent(source),
         InspectError::Missing { .. }
+        | InspectError::Host { .. }
         | InspectError::Folder { .. }
         | InspectError::Abi { .. }
         | InspectError::Hooks(_)

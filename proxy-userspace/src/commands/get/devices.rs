@@ -1,7 +1,7 @@
 //! `waggle get devices`: one row for each device with programs, from the names of the pins, their links and the map
 //! DEVICES. The devices themselves are not queried, so it works in any network namespace.
 
-use std::{collections::BTreeMap, path::Path};
+use std::collections::BTreeMap;
 
 use aya::{
     maps::{HashMap, MapData},
@@ -16,7 +16,7 @@ use crate::{
         Mode,
         device::{DeviceHook, list},
     },
-    maps::{PIN_ROOT, PinFolder, open_read_only},
+    maps::{PinFolder, open_read_only},
     node::bpf,
 };
 
@@ -54,7 +54,7 @@ pub struct DeviceRow {
 
 /// Returns the devices of an instance by index.
 pub fn devices(instance: &str) -> Result<Vec<DeviceRow>, InspectError> {
-    find(Path::new(PIN_ROOT), instance)?;
+    find(instance)?;
     let folder = PinFolder::new(instance);
     let map: HashMap<MapData, u32, Device> = open_read_only(&folder, "DEVICES")?;
     let mut hooks: BTreeMap<u32, Vec<DeviceHook>> = BTreeMap::new();
@@ -113,6 +113,7 @@ impl Row for DeviceRow {
 
     const KIND: &'static str = "devices";
     const WIDE: &'static [&'static str] = &["POD"];
+    const NUMBERS: &'static [&'static str] = &["index"];
 
     fn titles() -> Vec<&'static str> {
         vec!["DEVICE", "INDEX", "MODE", "PROGRAMS", "WHY"]

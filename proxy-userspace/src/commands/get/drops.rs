@@ -54,6 +54,7 @@ impl Row for DropRow {
 
     const KIND: &'static str = "drops";
     const WIDE: &'static [&'static str] = &["MEANING"];
+    const NUMBERS: &'static [&'static str] = &["count"];
 
     fn titles() -> Vec<&'static str> {
         vec!["VERDICT", "REASON", "COUNT"]

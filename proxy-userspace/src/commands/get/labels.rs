@@ -10,20 +10,25 @@ pub type Labels = BTreeMap<String, String>;
 /// The labels of the Services that an agent serves.
 #[derive(Clone, Debug, Default)]
 pub struct KnownLabels {
-    /// By `namespace/name`; empty for a Service without labels.
-    services: BTreeMap<String, Labels>,
+    /// By namespace and name; empty for a Service without labels.
+    services: BTreeMap<String, BTreeMap<String, Labels>>,
 }
 
 impl KnownLabels {
     /// Takes the labels of each Service that is served, by `namespace/name`.
     pub fn new(services: BTreeMap<String, Labels>) -> Self {
-        Self { services }
+        let mut known = Self::default();
+        for (service, labels) in services {
+            if let Some((namespace, name)) = service.split_once('/') {
+                known.services.entry(namespace.to_owned()).or_default().insert(name.to_owned(), labels);
+            }
+        }
+        known
     }
 
     /// Returns the labels of a port's Service; `None` if the maps have no name of it, or the agent does not serve it any more.
     fn labels_of(&self, port: &ServicePort) -> Option<&Labels> {
-        let ServicePort { namespace, name, .. } = port;
-        self.services.get(&format!("{namespace}/{name}"))
+        self.services.get(&port.namespace)?.get(&port.name)
     }
 
     /// Whether a row's Service fulfils a selector. One whose labels are unknown fulfils only a selector without conditions.
@@ -31,7 +36,7 @@ impl KnownLabels {
         selector.selects_all() || row.service_port().is_some_and(|port| self.selects_port(selector, port))
     }
 
-    /// Whether a port's Service fulfils a selector, likewise.
+    /// Whether a port's Service fulfils a selector. One whose labels are unknown fulfils only a selector without conditions.
     pub fn selects_port(&self, selector: &LabelSelector, port: &ServicePort) -> bool {
         selector.selects_all() || self.labels_of(port).is_some_and(|labels| selector.selects(labels))
     }
@@ -101,7 +106,7 @@ mod tests {
     #[test]
     fn a_service_that_has_gone_from_the_agent_but_not_yet_from_the_maps_is_not_selected() {
         let mut known = known();
-        known.services.remove("default/web");
+        known.services.remove("default");
         for selector in ["!app", "app!=db", "app notin (db)"] {
             assert_eq!(selected_by(&known, services(&snapshot()), selector), ["dns"], "{selector}");
             assert_eq!(selected_by(&known, endpoints(&snapshot()), selector), ["dns"], "{selector}");

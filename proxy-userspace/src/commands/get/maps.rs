@@ -107,6 +107,7 @@ impl Row for MapRow {
 
     const KIND: &'static str = "maps";
     const WIDE: &'static [&'static str] = &["KEY", "VALUE", "LAYOUT"];
+    const NUMBERS: &'static [&'static str] = &["entries", "capacity", "keyBytes", "valueBytes", "layout"];
 
     fn titles() -> Vec<&'static str> {
         vec!["NAME", "TYPE", "ENTRIES", "CAPACITY", "FULL"]

@@ -37,7 +37,7 @@ pub use self::{
     devices::{DeviceRow, ProgramCell, devices},
     drops::{DropRow, drops, read_counters},
     endpoints::{EndpointRow, endpoints},
-    fields::{FieldSelector, NotAFieldSelector, SelectError, UnknownField},
+    fields::{FieldError, FieldSelector, NotAFieldSelector},
     flows::{Clock, FlowRow, Tracked, flows},
     label_selector::{LabelSelector, NotALabelSelector},
     labels::{KnownLabels, Labels},
@@ -48,12 +48,13 @@ pub use self::{
     service_port::{ServicePort, service_ports},
     services::{ListCell, ServiceRow, SourcesCell, services},
     snapshot::Snapshot,
-    sort::{check_sort_by, sort_by},
+    sort::SortBy,
     watch::{EventType, Seen, WatchEvent},
 };
 use crate::{
     attach::AttachError,
     maps::{MapsError, census::CensusError, encode},
+    node::host::HostError,
 };
 
 /// Why an instance can't be inspected.
@@ -71,6 +72,14 @@ pub enum InspectError {
         root: PathBuf,
         /// The existing instances.
         instances: Vec<String>,
+    },
+    /// There is no BPF file system to find it in.
+    #[error("find instance {instance:?}")]
+    Host {
+        /// The name of the requested instance.
+        instance: String,
+        /// What is missing.
+        source: HostError,
     },
     /// The folder can't be read.
     #[error("read {} (run waggle as root)", .path.display())]

@@ -17,6 +17,8 @@ pub trait Row: Serialize {
     const KIND: &'static str;
     /// The titles of the further columns of wide tables.
     const WIDE: &'static [&'static str] = &[];
+    /// The names of the fields that are numbers, or absent.
+    const NUMBERS: &'static [&'static str] = &[];
 
     /// Returns the titles of the columns.
     fn titles() -> Vec<&'static str>;

@@ -23,6 +23,7 @@ impl Row for Lamp {
     type Key = &'static str;
 
     const KIND: &'static str = "lamps";
+    const NUMBERS: &'static [&'static str] = &["age"];
 
     fn titles() -> Vec<&'static str> {
         vec!["NAME", "ON"]
@@ -49,7 +50,8 @@ impl Row for Lamp {
     }
 }
 
-/// Checks that rows can be selected by exactly those fields in their JSON that have no fields themselves.
+/// Checks that rows can be selected by exactly those fields in their JSON that have no fields themselves, and compared with numbers
+/// by those that are numbers.
 pub fn check_fields<R: Row>(row: &R) {
     let json = serde_json::to_value(row).unwrap();
     let is_plain = |value: &Value| match value {
@@ -59,4 +61,9 @@ pub fn check_fields<R: Row>(row: &R) {
     };
     let plain = json.as_object().unwrap().iter().filter(|(_, value)| is_plain(value)).map(|(name, _)| name.as_str());
     assert_eq!(plain.collect::<BTreeSet<_>>(), R::fields().into_iter().collect(), "{}", R::KIND);
+    for field in R::fields() {
+        let (value, is_number) = (&json[field], R::NUMBERS.contains(&field));
+        assert!(value.is_null() || value.is_number() == is_number, "{} {field}: {value}", R::KIND);
+    }
+    assert!(R::NUMBERS.iter().all(|number| R::fields().contains(number)), "{}", R::KIND);
 }

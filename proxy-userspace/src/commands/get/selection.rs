@@ -1,11 +1,6 @@
-//! Which rows are asked for, by names, namespace, fields and labels. Pure.
+//! Which rows are asked for, by names, namespace, fields and labels, and their order. Pure.
 
-use super::{
-    fields::{FieldSelector, SelectError},
-    label_selector::LabelSelector,
-    labels::KnownLabels,
-    output::Row,
-};
+use super::{fields::FieldSelector, label_selector::LabelSelector, labels::KnownLabels, output::Row, sort::SortBy};
 
 /// What is asked for.
 #[derive(Clone, Debug, Default)]
@@ -18,6 +13,8 @@ pub struct Selection {
     pub fields: FieldSelector,
     /// Only rows whose Services' labels fulfil these conditions.
     pub labels: LabelSelector,
+    /// The field that rows are sorted by.
+    pub sort_by: Option<SortBy>,
 }
 
 /// The rows that are asked for, and an error if a name has none.
@@ -42,15 +39,29 @@ fn place(namespace: Option<&str>) -> String {
 
 impl Selection {
     /// Returns the rows that are asked for. A name whose rows all fail the conditions on fields or labels is no error.
-    pub fn select<R: Row>(&self, mut rows: Vec<R>, known: &KnownLabels) -> Result<Selected<R>, SelectError> {
+    pub fn select<R: Row>(&self, mut rows: Vec<R>, known: &KnownLabels) -> Result<Selected<R>, serde_json::Error> {
         if let Some(namespace) = &self.namespace {
             rows.retain(|row| row.is_in(namespace));
         }
         let found = self.find(&mut rows);
         rows.retain(|row| known.selects(&self.labels, row));
-        let is_selected: Vec<bool> = rows.iter().map(|row| self.fields.selects(row)).collect::<Result<_, _>>()?;
-        let rows = rows.into_iter().zip(is_selected).filter_map(|(row, is_selected)| is_selected.then_some(row));
-        Ok((rows.collect(), found))
+        if !self.fields.selects_all() || self.sort_by.is_some() {
+            rows = self.by_fields(rows)?;
+        }
+        Ok((rows, found))
+    }
+
+    /// Returns the rows whose fields fulfil the conditions, in their order. Rows that are equal in it stay in the order they had.
+    fn by_fields<R: Row>(&self, rows: Vec<R>) -> Result<Vec<R>, serde_json::Error> {
+        let mut selected = Vec::new();
+        for row in rows {
+            let fields = serde_json::to_value(&row)?;
+            if self.fields.selects(&fields) {
+                selected.push((self.sort_by.as_ref().map(|sort_by| sort_by.key(&fields)), row));
+            }
+        }
+        selected.sort_by(|(a, _), (b, _)| a.cmp(b));
+        Ok(selected.into_iter().map(|(_, row)| row).collect())
     }
 
     /// Leaves only rows with the names.

@@ -139,6 +139,7 @@ impl Row for ServiceRow {
 
     const KIND: &'static str = "services";
     const WIDE: &'static [&'static str] = &["INTERNAL", "EXTERNAL", "INTERNAL BACKENDS", "EXTERNAL BACKENDS"];
+    const NUMBERS: &'static [&'static str] = &["affinitySeconds", "connections"];
 
     fn titles() -> Vec<&'static str> {
         ServicePort::titles(&["TYPE", "ADDRESS", "BACKENDS", "AFFINITY", "SOURCES", "CONNECTIONS"])

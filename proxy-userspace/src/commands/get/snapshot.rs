@@ -20,7 +20,10 @@ use super::{
     InspectError,
     read::{each_element, each_entry, elements_at, per_cpu_elements_at},
 };
-use crate::maps::{self, PIN_ROOT, PinFolder, counters::sum_over_cpus, encode, open_read_only};
+use crate::{
+    maps::{self, PIN_ROOT, PinFolder, counters::sum_over_cpus, encode, open_read_only},
+    node::host::{self, HostError},
+};
 
 /// The content of the maps that the commands show.
 #[derive(Clone, Debug, Default)]
@@ -65,18 +68,32 @@ impl Snapshot {
 /// Returns the folder of an instance whose maps this program can read.
 pub(crate) fn open(instance: &str) -> Result<PinFolder, InspectError> {
     let folder = PinFolder::new(instance);
-    find(Path::new(PIN_ROOT), instance)?;
+    find(instance)?;
     check_abi(instance, &folder)?;
     Ok(folder)
 }
 
 /// Checks that an instance exists. The error tells a missing instance from one that can't be read.
-pub(super) fn find(root: &Path, instance: &str) -> Result<(), InspectError> {
+pub(super) fn find(instance: &str) -> Result<(), InspectError> {
+    find_in(Path::new(PIN_ROOT), instance, host::find_bpffs)
+}
+
+/// Checks that an instance exists in a folder. `find_bpffs` is asked where it does not: without a BPF file system there would be
+/// none in any case.
+pub(super) fn find_in(
+    root: &Path,
+    instance: &str,
+    find_bpffs: impl FnOnce() -> Result<(), HostError>,
+) -> Result<(), InspectError> {
     let path = root.join(instance);
     match fs::metadata(&path) {
         Ok(_) => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            Err(InspectError::Missing { instance: instance.into(), root: root.into(), instances: instances(root) })
+            let instance = instance.to_owned();
+            match find_bpffs() {
+                Ok(()) => Err(InspectError::Missing { instance, root: root.into(), instances: instances(root) }),
+                Err(source) => Err(InspectError::Host { instance, source }),
+            }
         }
         Err(source) => Err(InspectError::Folder { path, source }),
     }

@@ -1,44 +1,65 @@
-//! Sorts rows by one of their fields, as kubectl's `--sort-by` does. Pure.
+//! Sorts rows by one of their fields, which is given as for kubectl's `--sort-by`. Pure.
 
-use std::{
-    cmp::Ordering,
-    net::{IpAddr, SocketAddr},
-};
+use std::net::{IpAddr, SocketAddr};
 
 use serde_json::Value;
 
-use super::{fields::UnknownField, output::Row};
+use super::{fields::FieldError, output::Row};
 
-/// Sorts rows by a field, which has the name that JSON has. Rows with equal values keep their order.
-pub fn sort_by<R: Row>(field: &str, rows: Vec<R>) -> Result<Vec<R>, serde_json::Error> {
-    let value = |row: R| Ok((serde_json::to_value(&row)?[field].take(), row));
-    let mut rows: Vec<(Value, R)> = rows.into_iter().map(value).collect::<Result<_, _>>()?;
-    rows.sort_by(|(a, _), (b, _)| compare(a, b));
-    Ok(rows.into_iter().map(|(_, row)| row).collect())
+/// A field to sort rows by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SortBy {
+    /// As it was given.
+    text: String,
 }
 
-/// Checks that rows of this kind can be sorted by a field.
-pub fn check_sort_by<R: Row>(field: &str) -> Result<(), UnknownField> {
-    UnknownField::check::<R>("sort", field)
-}
-
-/// Compares two values of one field: numbers and addresses by their values, other texts by their characters, lists by their first
+/// The place of a row among others: numbers and addresses by their values, other texts by their characters, lists by their first
 /// items that differ. Absent values and empty texts come last.
-fn compare(a: &Value, b: &Value) -> Ordering {
-    let is_absent = |value: &Value| value.is_null() || value == "";
-    match (a, b) {
-        _ if is_absent(a) || is_absent(b) => is_absent(a).cmp(&is_absent(b)),
-        (Value::Number(_), Value::Number(_)) => a.as_u64().cmp(&b.as_u64()),
-        (Value::Bool(a), Value::Bool(b)) => a.cmp(b),
-        (Value::String(a), Value::String(b)) => match (address(a), address(b)) {
-            (Some(a), Some(b)) => a.cmp(&b),
-            _ => a.cmp(b),
-        },
-        (Value::Array(a), Value::Array(b)) => {
-            let differ = a.iter().zip(b).map(|(a, b)| compare(a, b)).find(|order| order.is_ne());
-            differ.unwrap_or_else(|| a.len().cmp(&b.len()))
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum SortKey {
+    Number(u64),
+    Bool(bool),
+    /// An address and a port, 0 if there is none.
+    Address(IpAddr, u16),
+    Text(String),
+    List(Vec<Self>),
+    Absent,
+}
+
+impl SortBy {
+    /// Takes FIELD, .FIELD, {FIELD} or {.FIELD}: a JSONPath, as kubectl takes it, of one field, which has the name that JSON has.
+    pub fn new(text: &str) -> Self {
+        Self { text: text.to_owned() }
+    }
+
+    fn field(&self) -> &str {
+        let text = self.text.strip_prefix('{').and_then(|text| text.strip_suffix('}')).unwrap_or(&self.text);
+        text.strip_prefix('.').unwrap_or(text)
+    }
+
+    /// Checks that rows of this kind have the field.
+    pub fn check<R: Row>(&self) -> Result<(), FieldError> {
+        FieldError::check::<R>("sort", &self.text, self.field())
+    }
+
+    /// Returns the place of a row, as JSON has it.
+    pub(super) fn key(&self, row: &Value) -> SortKey {
+        SortKey::of(&row[self.field()])
+    }
+}
+
+impl SortKey {
+    fn of(value: &Value) -> Self {
+        match value {
+            Value::Number(number) => number.as_u64().map_or(Self::Absent, Self::Number),
+            Value::Bool(flag) => Self::Bool(*flag),
+            Value::String(text) if text.is_empty() => Self::Absent,
+            Value::String(text) => {
+                address(text).map_or_else(|| Self::Text(text.clone()), |(ip, port)| Self::Address(ip, port))
+            }
+            Value::Array(items) => Self::List(items.iter().map(Self::of).collect()),
+            Value::Null | Value::Object(_) => Self::Absent,
         }
-        _ => Ordering::Equal,
     }
 }
 
@@ -50,41 +71,66 @@ fn address(text: &str) -> Option<(IpAddr, u16)> {
 
 #[cfg(test)]
 mod tests {
+    use std::cmp::Ordering;
+
     use serde_json::json;
 
     use super::{
-        super::sample::{Lamp, lamp},
+        super::{
+            KnownLabels, Selection,
+            sample::{Lamp, lamp},
+        },
         *,
     };
 
     #[test]
     fn rows_are_sorted_by_a_field_of_their_json() {
         let sorted = |field: &str| {
-            check_sort_by::<Lamp>(field).unwrap();
+            let sort_by = SortBy::new(field);
+            sort_by.check::<Lamp>().unwrap();
+            let selection = Selection { sort_by: Some(sort_by), ..Selection::default() };
             let rows = vec![lamp("c", true, 10), lamp("a", false, 9), lamp("b", true, 9)];
-            sort_by(field, rows).unwrap().iter().map(|lamp| lamp.name).collect::<String>()
+            let (rows, _) = selection.select(rows, &KnownLabels::default()).unwrap();
+            rows.iter().map(|lamp| lamp.name).collect::<String>()
         };
         assert_eq!([sorted("name"), sorted("age"), sorted("isOn")], ["abc", "abc", "acb"]);
-        let message = check_sort_by::<Lamp>("colour").unwrap_err().to_string();
-        assert_eq!(message, "sort lamps by \"colour\": they have no such field; give one of name, isOn, age");
+        assert_eq!([sorted(".name"), sorted("{.isOn}"), sorted("{age}")], ["abc", "acb", "abc"]);
+        for unknown in ["colour", ".metadata.name", "{.name", "..name"] {
+            let message = SortBy::new(unknown).check::<Lamp>().unwrap_err().to_string();
+            let expected = "they have no such field; give one of name, isOn, age";
+            assert_eq!(message, format!("sort lamps by {unknown:?}: {expected}"));
+        }
     }
 
+    /// Each value is smaller than all that follow, so that the order is a total one.
     #[test]
     fn values_are_compared_as_what_they_are() {
-        for [smaller, larger] in [
-            [json!(9), json!(10)],
-            [json!("10.0.0.9:80"), json!("10.0.0.10:80")],
-            [json!("10.0.0.9:80"), json!("10.0.0.9:443")],
-            [json!("10.0.0.9"), json!("fd00::1")],
-            [json!("*:9"), json!("10.0.0.9:8")],
-            [json!("node"), json!("pod")],
-            [json!(["a"]), json!(["a", "b"])],
-            [json!(["a", "b"]), json!(["b"])],
-            [json!("z"), json!("")],
-            [json!(9), json!(null)],
-        ] {
-            let orders = [compare(&smaller, &larger), compare(&larger, &smaller), compare(&smaller, &smaller)];
-            assert_eq!(orders, [Ordering::Less, Ordering::Greater, Ordering::Equal], "{smaller} {larger}");
+        let keys = [
+            json!(9),
+            json!(10),
+            json!(false),
+            json!(true),
+            json!("9.0.0.1"),
+            json!("10.0.0.1"),
+            json!("10.0.0.9:80"),
+            json!("10.0.0.9:443"),
+            json!("10.0.0.10:80"),
+            json!("fd00::1"),
+            json!("*:30080"),
+            json!("5g"),
+            json!("node"),
+            json!("pod"),
+            json!([]),
+            json!(["a"]),
+            json!(["a", "b"]),
+            json!(["b"]),
+            json!(null),
+        ];
+        for (at, a) in keys.iter().enumerate() {
+            let orders: Vec<_> = keys.iter().map(|b| SortKey::of(a).cmp(&SortKey::of(b))).collect();
+            let expected = (0..keys.len()).map(|other| at.cmp(&other));
+            assert_eq!(orders, expected.collect::<Vec<_>>(), "{a}");
         }
+        assert_eq!(SortKey::of(&json!("")).cmp(&SortKey::of(&json!(null))), Ordering::Equal);
     }
 }

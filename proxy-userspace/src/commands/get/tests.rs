@@ -6,7 +6,10 @@ use proxy_common::{
 };
 
 use super::*;
-use crate::desired::{Family, Owner, OwnerKind, PortId, PortKey, ServiceName};
+use crate::{
+    desired::{Family, Owner, OwnerKind, PortId, PortKey, ServiceName},
+    logging::errors::Report,
+};
 
 fn address(text: &str) -> Address {
     text.parse::<IpAddr>().unwrap().into()
@@ -168,17 +171,20 @@ fn json_holds_the_backends_themselves() {
 #[test]
 fn a_missing_instance_is_named_with_those_that_exist() {
     let root = std::env::temp_dir().join(format!("waggle-inspect-{}", std::process::id()));
-    let message = |root: &Path| snapshot::find(root, "nope").unwrap_err().to_string();
+    let message = |root: &Path| snapshot::find_in(root, "nope", || Ok(())).unwrap_err().to_string();
     let before = message(&root);
     fs::create_dir_all(root.join("default")).unwrap();
     fs::create_dir_all(root.join("lab")).unwrap();
     let after = message(&root);
-    let found = snapshot::find(&root, "lab");
+    let found = snapshot::find_in(&root, "lab", || Err(HostError::NoBpffs));
+    let without = snapshot::find_in(&root, "nope", || Err(HostError::NoBpffs)).unwrap_err();
     fs::remove_dir_all(&root).unwrap();
     assert!(before.contains("there are none"), "{before}");
     assert!(after.contains("\"nope\"") && after.contains("there are default, lab"), "{after}");
     assert!(after.contains(&format!("`ls {}`", root.display())), "{after}");
     assert!(found.is_ok());
+    let expected = format!("find instance \"nope\": {}", HostError::NoBpffs);
+    assert_eq!(Report(&without).to_string(), expected);
 }
 
 /// The second cells of the rows that are asked for, and what is said of names without rows.

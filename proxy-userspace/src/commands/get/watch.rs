@@ -53,13 +53,19 @@ impl<R: Row> Default for Seen<R> {
 
 impl<R: Row + Clone> Seen<R> {
     /// Returns what has changed since the last call: first deleted rows by their keys, then the others in the order of `rows`.
-    /// The first call returns every row as added.
+    /// The first call returns every row as added. A row whose labels are not known any more keeps the last ones: it is one of a
+    /// Service that goes.
     pub fn take(&mut self, rows: Vec<R>) -> Result<Vec<WatchEvent<R>>, serde_json::Error> {
         let mut last = mem::take(&mut self.rows);
         let mut changed = Vec::new();
-        for row in rows {
-            let (key, watched) = (row.key(), row.watched()?);
-            let event_type = match last.remove(&key) {
+        for mut row in rows {
+            let key = row.key();
+            let before = last.remove(&key);
+            if let (None, Some(labels)) = (row.labels(), before.as_ref().and_then(|(_, before)| before.labels())) {
+                row.set_labels(labels.clone());
+            }
+            let watched = row.watched()?;
+            let event_type = match before {
                 None => Some(EventType::Added),
                 Some((before, _)) => (before != watched).then_some(EventType::Modified),
             };
@@ -74,7 +80,12 @@ impl<R: Row + Clone> Seen<R> {
 #[cfg(test)]
 mod tests {
     use super::{
-        super::sample::{Lamp, lamp},
+        super::{
+            Labels,
+            sample::{Lamp, lamp},
+            services,
+            tests::snapshot,
+        },
         *,
     };
 
@@ -104,6 +115,18 @@ mod tests {
         seen.take(vec![lamp("a", true, 0)]).unwrap();
         seen.take(vec![lamp("a", true, 7)]).unwrap();
         assert_eq!(seen.take(Vec::new()).unwrap()[0].object, lamp("a", true, 7));
+    }
+
+    #[test]
+    fn a_row_of_a_service_that_goes_keeps_its_labels() {
+        let labels: Labels = [("app".to_owned(), "web".to_owned())].into();
+        let [without, mut with] = [(); 2].map(|()| services(&snapshot()).remove(0));
+        with.set_labels(labels.clone());
+        let mut seen = Seen::default();
+        seen.take(vec![with]).unwrap();
+        assert!(seen.take(vec![without]).unwrap().is_empty(), "it has not changed");
+        let deleted = seen.take(Vec::new()).unwrap().remove(0);
+        assert_eq!((deleted.event_type, deleted.object.labels()), (EventType::Deleted, Some(&labels)));
     }
 
     #[test]

@@ -5,7 +5,10 @@ use std::{io, path::PathBuf};
 use aya::maps::MapError;
 
 use crate::{
-    commands::{get::InspectError, service_filter::UnknownService},
+    commands::{
+        get::InspectError,
+        service_filter::{OtherNamespace, UnknownService},
+    },
     maps::MapsError,
 };
 
@@ -43,6 +46,9 @@ pub enum MonitorError {
     /// A Service that is asked for isn't there.
     #[error(transparent)]
     UnknownService(#[from] UnknownService),
+    /// A Service is asked for in another namespace than its own.
+    #[error(transparent)]
+    OtherNamespace(#[from] OtherNamespace),
     /// A map can't be written or read.
     #[error("access map {name} (run waggle as root)")]
     Access {

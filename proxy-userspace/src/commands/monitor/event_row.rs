@@ -132,6 +132,7 @@ impl Row for EventRow {
 
     const KIND: &'static str = "events";
     const WIDE: &'static [&'static str] = &["HOOK  ", "DEVICE", "PROCESS", "COMMAND        ", "NETNS"];
+    const NUMBERS: &'static [&'static str] = &["process", "netns"];
 
     /// The titles come before the first event, as wide as most events will need.
     fn titles() -> Vec<&'static str> {

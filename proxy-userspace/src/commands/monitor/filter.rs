@@ -3,10 +3,14 @@
 use ipnet::IpNet;
 use proxy_common::{Address, EventKind, Monitor, Protocol};
 
-use crate::commands::{cli::MonitorArgs, service_filter::ServiceFilter};
+use crate::commands::{
+    cli::MonitorArgs,
+    service_filter::{OtherNamespace, ServiceFilter},
+};
 
-/// Returns the value of MONITOR for a command line. It has not begun: its end is 0.
-pub fn monitor(args: &MonitorArgs, process: u32) -> Monitor {
+/// Returns the value of MONITOR for a command line, which asks for the events of some Services if `by_service`. It has not begun:
+/// its end is 0.
+pub fn monitor(args: &MonitorArgs, by_service: bool, process: u32) -> Monitor {
     let (client, client_mask) = args.client.map(bits).unwrap_or_default();
     Monitor {
         kinds: kinds(args).into_iter().map(EventKind::bit).fold(0, |kinds, bit| kinds | bit),
@@ -16,14 +20,14 @@ pub fn monitor(args: &MonitorArgs, process: u32) -> Monitor {
         client_mask,
         port: args.port.unwrap_or(0),
         protocol: args.protocol.map_or(0, |protocol| Protocol::from(protocol) as u8),
-        by_service: services(args).is_some().into(),
+        by_service: by_service.into(),
         process,
         ..Monitor::default()
     }
 }
 
 /// Returns the Services whose events are wanted; `None` if the events of every Service are, and those of none.
-pub fn services(args: &MonitorArgs) -> Option<ServiceFilter> {
+pub fn services(args: &MonitorArgs) -> Result<Option<ServiceFilter>, OtherNamespace> {
     ServiceFilter::new(&args.services, args.namespace.as_deref())
 }
 
@@ -60,7 +64,8 @@ mod tests {
     }
 
     fn of(line: &str) -> Monitor {
-        monitor(&args(line), 7)
+        let args = args(line);
+        monitor(&args, services(&args).unwrap().is_some(), 7)
     }
 
     #[test]

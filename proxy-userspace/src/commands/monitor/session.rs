@@ -25,6 +25,7 @@ use crate::{
         cli::MonitorArgs,
         get::{InspectError, read_counters, snapshot},
         service_filter::ServiceFilter,
+        tolerance::Tolerance,
     },
     maps::{PinFolder, open},
     server::status::Time,
@@ -45,8 +46,7 @@ pub struct Session {
     maps: Maps,
     /// How many events were lost when this was last asked for.
     lost: u64,
-    /// How many renewals have failed since one succeeded.
-    failures: u32,
+    tolerance: Tolerance,
     /// A ring buffer has one reader. The lock is held as long as this file is open.
     _lock: File,
 }
@@ -74,14 +74,24 @@ impl Session {
     /// Begins to want events. Fails if the instance or a Service that is asked for isn't there, or if another monitor runs.
     pub fn start(args: &MonitorArgs) -> Result<Self, MonitorError> {
         let instance = args.instance.instance.clone();
+        let services = services(args)?;
         let folder = snapshot::open(&instance)?;
         let lock = lock(&folder, &instance)?;
-        let (wanted, services) = (monitor(args, process::id()), services(args));
+        let wanted = monitor(args, services.is_some(), process::id());
         let mut maps = Maps::open(&folder, wanted, services.clone())?;
         maps.switch.check()?;
         let lost = read_lost(&instance)?;
         maps.switch.renew()?;
-        Ok(Self { instance, folder, wanted, services, maps, lost, failures: 0, _lock: lock })
+        Ok(Self {
+            instance,
+            folder,
+            wanted,
+            services,
+            maps,
+            lost,
+            tolerance: Tolerance::new(MAX_FAILURES),
+            _lock: lock,
+        })
     }
 
     /// Waits for events, and returns them. It can be cancelled: events that it has not returned are not lost.
@@ -105,18 +115,11 @@ impl Session {
     /// finds the new ones.
     pub fn renew(&mut self) -> Result<(), MonitorError> {
         match self.try_renew() {
-            Ok(()) => {
-                self.failures = 0;
-                Ok(())
-            }
             Err(MonitorError::Inspect(InspectError::Missing { .. })) => {
                 Err(MonitorError::Removed { instance: self.instance.clone() })
             }
             Err(error @ MonitorError::Inspect(InspectError::Abi { .. })) => Err(error),
-            Err(error) => {
-                self.failures += 1;
-                if self.failures < MAX_FAILURES { Ok(()) } else { Err(error) }
-            }
+            result => self.tolerance.take(result),
         }
     }
 

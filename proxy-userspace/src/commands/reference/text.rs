@@ -1,6 +1,6 @@
-//! Markdown with lines of the repository's width.
+//! Markdown with wrapped lines.
 
-/// The longest line, in characters.
+/// The most characters in a line that is wrapped here. Pages may have two more.
 const WIDTH: usize = 130;
 
 /// Returns an item of a list, with lines of at most [`WIDTH`] characters where the words allow that.

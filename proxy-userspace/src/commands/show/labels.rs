@@ -3,7 +3,7 @@
 use crate::{
     commands::{
         cli::{GetArgs, What},
-        fetch_labels::{LabelsUnavailable, fetch_labels},
+        fetch_labels::{LabelsUnavailable, ReportedLabels, fetch_labels},
         get::KnownLabels,
     },
     logging::errors::Report,
@@ -39,26 +39,26 @@ pub(super) fn check(args: &GetArgs) -> Result<(), NotLabelled> {
 /// The labels of the agent's last response.
 #[derive(Debug, Default)]
 pub(super) struct LabelSource {
-    known: KnownLabels,
+    reported: ReportedLabels,
     /// Whether it has been said that they may be old.
     is_noted: bool,
 }
 
 impl LabelSource {
-    /// Asks the agent, unless the command needs no labels.
-    pub(super) fn ask(&mut self, args: &GetArgs) -> Result<(), LabelsUnavailable> {
+    /// Requests the labels, unless the command needs no labels.
+    pub(super) fn fetch(&mut self, args: &GetArgs) -> Result<(), LabelsUnavailable> {
         if args.show_labels || args.selects_by_labels() {
-            let instance = &args.instance.instance;
-            let known = fetch_labels(args.address, instance);
-            self.known =
-                known.map_err(|source| LabelsUnavailable { instance: instance.clone(), flags: FLAGS, source })?;
+            let tag = self.reported.tag.clone();
+            if let Some(reported) = fetch_labels(args.address, &args.instance.instance, tag, FLAGS)? {
+                self.reported = reported;
+            }
         }
         Ok(())
     }
 
-    /// Asks the agent again. While it does not say, as when it restarts, the last labels count, with a note.
-    pub(super) fn ask_again(&mut self, args: &GetArgs) {
-        let answer = self.ask(args);
+    /// Requests them again. While it does not say, as when it restarts, the last labels count, with a note.
+    pub(super) fn fetch_again(&mut self, args: &GetArgs) {
+        let answer = self.fetch(args);
         if let Err(error) = &answer
             && !self.is_noted
         {
@@ -72,7 +72,7 @@ impl LabelSource {
 
     /// Returns the labels; none if the command needs none.
     pub(super) fn known(&self) -> &KnownLabels {
-        &self.known
+        &self.reported.known
     }
 }
 

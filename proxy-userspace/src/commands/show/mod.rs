@@ -17,9 +17,9 @@ use crate::{
     commands::{
         cli::{Cli, GetArgs, InstanceArgs, NotOfKind, Shell, What},
         get::{
-            Clients, Fill, InspectError, Pins, Row, Seen, SelectError, Selected, Selection, Snapshot, Tracked,
-            affinity, backends, bpftool_commands, check_sort_by, devices, drops, endpoints, flows, maps,
-            read_consistently, read_counters, services, sort_by,
+            Clients, Fill, InspectError, Pins, Row, Seen, Selected, Selection, Snapshot, SortBy, Tracked, affinity,
+            backends, bpftool_commands, devices, drops, endpoints, flows, maps, read_consistently, read_counters,
+            services,
         },
     },
     maps::PinFolder,
@@ -67,7 +67,7 @@ pub fn get(args: &GetArgs) -> anyhow::Result<()> {
 fn show<R: Row + Clone>(args: &GetArgs, read: impl Fn() -> Result<Vec<R>, InspectError>) -> anyhow::Result<()> {
     let selection = selection(args)?;
     selection.fields.check::<R>()?;
-    args.sort_by.as_deref().map_or(Ok(()), check_sort_by::<R>)?;
+    selection.sort_by.as_ref().map_or(Ok(()), SortBy::check::<R>)?;
     labels::check(args)?;
     let folder = PinFolder::new(&args.instance.instance);
     let look = |tries| read_consistently(tries, || Pins::read(&folder), &read, || thread::sleep(PAUSE));
@@ -75,7 +75,7 @@ fn show<R: Row + Clone>(args: &GetArgs, read: impl Fn() -> Result<Vec<R>, Inspec
     // The agent takes a Service's labels before it writes the maps, and forgets them before it removes the Service from the maps.
     // So a row without labels is one of a Service that goes.
     let rows = look(FIRST_TRIES)?;
-    labels.ask(args)?;
+    labels.fetch(args)?;
     let (rows, found) = select(args, &selection, rows, &labels)?;
     let mut printer = Printer::new(args);
     if rows.is_empty() && found.is_ok() && !args.watch && printer.is_table() {
@@ -89,7 +89,7 @@ fn show<R: Row + Clone>(args: &GetArgs, read: impl Fn() -> Result<Vec<R>, Inspec
     while args.watch && is_open {
         thread::sleep(PERIOD);
         let rows = look(TRIES).map_err(|error| of_watch(&args.instance.instance, error))?;
-        labels.ask_again(args);
+        labels.fetch_again(args);
         // Names that go while they are watched are no error.
         let events = seen.take(select(args, &selection, rows, &labels)?.0)?;
         if !events.is_empty() {
@@ -99,17 +99,14 @@ fn show<R: Row + Clone>(args: &GetArgs, read: impl Fn() -> Result<Vec<R>, Inspec
     Ok(())
 }
 
-/// Returns the rows that are asked for, in the order that is asked for, with their labels if those are to be shown.
+/// Returns the rows that are asked for, with their labels if those are to be shown.
 fn select<R: Row>(
     args: &GetArgs,
     selection: &Selection,
     rows: Vec<R>,
     labels: &LabelSource,
-) -> Result<Selected<R>, SelectError> {
+) -> Result<Selected<R>, serde_json::Error> {
     let (mut rows, found) = selection.select(rows, labels.known())?;
-    if let Some(field) = &args.sort_by {
-        rows = sort_by(field, rows)?;
-    }
     if args.show_labels {
         labels.known().show_in(&mut rows);
     }
@@ -119,7 +116,8 @@ fn select<R: Row>(
 fn selection(args: &GetArgs) -> Result<Selection, NotOfKind> {
     let fields = args.field_selector.clone().unwrap_or_default();
     let labels = args.selector.clone().unwrap_or_default();
-    Ok(Selection { namespace: args.namespace.clone(), names: args.names()?, fields, labels })
+    let sort_by = args.sort_by.as_deref().map(SortBy::new);
+    Ok(Selection { namespace: args.namespace.clone(), names: args.names()?, fields, labels, sort_by })
 }
 
 /// The error that ends a watch whose instance is gone.

@@ -39,6 +39,17 @@ impl History {
         }
     }
 
+    /// Replaces the rates of the last sample, if there is one: it has been compared once more, for other Services.
+    pub fn replace_last(&mut self, figures: &Figures) {
+        if self.total.pop_back().is_some() {
+            self.refused.pop_back();
+            for ring in self.ports.values_mut() {
+                ring.pop_back();
+            }
+            self.push(figures);
+        }
+    }
+
     /// Returns the sums over all ports, the oldest first.
     pub fn total(&self) -> impl Iterator<Item = Rates> {
         self.total.iter().copied()

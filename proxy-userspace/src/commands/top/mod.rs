@@ -34,14 +34,11 @@ use crate::{
 /// Runs the command. It fails at once if the instance can't be read, a Service that is named isn't there, or labels that choose
 /// Services are not known; a later failure is shown, and tried again.
 pub fn run(args: &TopArgs) -> anyhow::Result<()> {
-    let instance = args.instance.instance.as_str();
-    let first = Sample::read(instance)?;
-    let mut chosen = Chosen::new(args);
+    let mut chosen = Chosen::new(args)?;
+    let first = Sample::read(&args.instance.instance)?;
     chosen.check(&first)?;
     if chosen.needs_labels() {
-        let known = fetch_labels(args.address, instance);
-        let unknown = |source| LabelsUnavailable { instance: instance.to_owned(), flags: "-l", source };
-        chosen.set_labels(known.map_err(unknown)?);
+        take_labels(args, &mut chosen)?;
     }
     if !args.once && io::stdout().is_terminal() {
         return terminal::follow(args, first, chosen);
@@ -53,12 +50,19 @@ pub fn run(args: &TopArgs) -> anyhow::Result<()> {
 fn once(args: &TopArgs, first: &Sample, mut chosen: Chosen) -> anyhow::Result<()> {
     thread::sleep(args.interval());
     let second = Sample::read(&args.instance.instance)?;
-    if chosen.needs_labels() {
-        match fetch_labels(args.address, &args.instance.instance) {
-            Ok(known) => chosen.set_labels(known),
-            Err(error) => eprintln!("waggle: labels are those of the first look: {}", Report(&*error)),
-        }
+    if chosen.needs_labels()
+        && let Err(error) = take_labels(args, &mut chosen)
+    {
+        eprintln!("waggle: labels are those of the first look: {}", Report(&*error.source));
     }
     print(plain::text(&Figures::compare(first, &second, &chosen)).as_bytes())?;
+    Ok(())
+}
+
+/// Takes the labels that the agent reports, if they have changed.
+fn take_labels(args: &TopArgs, chosen: &mut Chosen) -> Result<(), LabelsUnavailable> {
+    if let Some(reported) = fetch_labels(args.address, &args.instance.instance, chosen.tag(), "-l")? {
+        chosen.set_labels(reported);
+    }
     Ok(())
 }

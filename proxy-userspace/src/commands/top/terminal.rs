@@ -4,12 +4,17 @@
 use std::{
     env,
     io::{self, IsTerminal as _},
-    mem, thread,
+    mem,
+    pin::pin,
+    thread,
     time::Instant,
 };
 
 use anyhow::Context as _;
-use futures::{StreamExt as _, stream::FuturesUnordered};
+use futures::{
+    StreamExt as _,
+    future::{Fuse, FusedFuture as _, FutureExt as _},
+};
 use ratatui::{
     DefaultTerminal,
     crossterm::event::{Event, EventStream, KeyEventKind},
@@ -30,8 +35,8 @@ use super::{
 use crate::{
     commands::{
         cli::TopArgs,
-        fetch_labels::{Cause, request_labels},
-        get::{InspectError, KnownLabels},
+        fetch_labels::{NoLabels, ReportedLabels, request_labels},
+        get::InspectError,
     },
     logging::{colour, errors::Report},
 };
@@ -48,27 +53,32 @@ async fn run(mut top: Top<'_>) -> anyhow::Result<()> {
     let mut keys = EventStream::new();
     let args = top.args;
     let mut ticks = ticks(args).await;
-    // Empty, or one question for labels. The agent may be slow to answer: keys and time are followed meanwhile.
-    let mut questions = FuturesUnordered::new();
+    // At most one request for labels. The agent may be slow to answer: keys and time are followed meanwhile.
+    let mut request = pin!(Fuse::terminated());
+    let mut has_changed = true;
     loop {
-        top.show(&mut terminal.0).context("draw on the terminal")?;
-        tokio::select! {
+        if has_changed {
+            top.show(&mut terminal.0).context("draw on the terminal")?;
+        }
+        has_changed = tokio::select! {
             () = signals.next() => return Ok(()),
             _ = ticks.tick() => {
                 top.look();
                 // After the maps, since a Service's labels are known before it is in them.
-                if top.chosen.needs_labels() && questions.is_empty() {
-                    questions.push(request_labels(args.address, &args.instance.instance));
+                if top.chosen.needs_labels() && request.is_terminated() {
+                    request.set(request_labels(args.address, &args.instance.instance, top.chosen.tag()).fuse());
                 }
+                true
             }
-            Some(answer) = questions.next() => top.take_labels(answer),
+            answer = &mut request => top.take_labels(answer),
             event = keys.next() => {
                 let Some(event) = event else { return Ok(()) };
                 if top.handle(&event.context("read keys from the terminal")?) == Next::Quit {
                     return Ok(());
                 }
+                true
             }
-        }
+        };
     }
 }
 
@@ -184,16 +194,23 @@ impl<'a> Top<'a> {
     }
 
     /// Takes the agent's answer for what is shown now. If there is none, as while the agent restarts, the last labels count.
-    fn take_labels(&mut self, answer: Result<KnownLabels, Cause>) {
+    /// Returns whether the screen changes.
+    fn take_labels(&mut self, answer: Result<Option<ReportedLabels>, NoLabels>) -> bool {
         match answer {
-            Ok(known) => {
-                self.chosen.set_labels(known);
+            Ok(reported) => {
                 self.labelled = Instant::now();
-                self.view.stale_labels = None;
-                self.compare();
+                let was_stale = self.view.stale_labels.take().is_some();
+                let has_changed = reported.is_some();
+                if let Some(reported) = reported {
+                    self.chosen.set_labels(reported);
+                    self.compare();
+                    self.view.history.replace_last(&self.view.figures);
+                }
+                was_stale || has_changed
             }
             Err(error) => {
-                self.view.stale_labels = Some((Report(&*error).to_string(), self.labelled.elapsed().as_secs()));
+                self.view.stale_labels = Some((Report(&error).to_string(), self.labelled.elapsed().as_secs()));
+                true
             }
         }
     }

@@ -33,7 +33,11 @@ use thiserror::Error;
 use tokio::{sync::mpsc, task::JoinSet};
 
 use self::{follow::Follow, link::Link};
-use super::{Source, contact::Contact};
+use super::{
+    Source,
+    contact::Contact,
+    selectors::{ENDPOINT_SLICES, SERVICES},
+};
 use crate::objects::{ApiEvent, Event, Kind, Object};
 
 /// Log directives that silence the kube crates' log line for every retry: this source logs outages itself.
@@ -139,10 +143,6 @@ impl Kube {
         self.link.addresses().await
     }
 }
-
-// kube-proxy's label selectors (S1, S3).
-pub(super) const SERVICES: &str = "!service.kubernetes.io/service-proxy-name";
-pub(super) const ENDPOINT_SLICES: &str = "!service.kubernetes.io/headless,!service.kubernetes.io/service-proxy-name";
 
 impl Source for Kube {
     async fn run(self, events: mpsc::Sender<Event>) -> anyhow::Result<()> {

@@ -14,7 +14,10 @@ use super::{
     refusal::Refusal,
     validate::parse_network,
 };
-use crate::objects::{HEADLESS_LABEL, Kind, Object, ObjectRef, PROXY_NAME_LABEL, ServiceCidr, ServiceCidrSpec};
+use crate::{
+    objects::{Kind, Object, ObjectRef, ServiceCidr, ServiceCidrSpec},
+    watch::selectors::is_reported,
+};
 
 /// The name of the ServiceCIDR object for the ranges of the command line.
 const DEFAULT_CIDR: &str = "kubernetes";
@@ -89,17 +92,6 @@ impl Assembled {
     fn has(&self, reference: &ObjectRef) -> bool {
         self.objects.contains_key(reference) || self.hidden.contains(reference)
     }
-}
-
-/// Whether an API server's watch would report the object. Its selectors hide what another proxy serves (S1) and headless slices
-/// (S3).
-pub fn is_reported(object: &Object) -> bool {
-    let (metadata, hiding): (_, &[&str]) = match object {
-        Object::Service(object) => (&object.metadata, &[PROXY_NAME_LABEL]),
-        Object::EndpointSlice(object) => (&object.metadata, &[HEADLESS_LABEL, PROXY_NAME_LABEL]),
-        Object::Node(_) | Object::ServiceCidr(_) => return true,
-    };
-    metadata.labels.as_ref().is_none_or(|labels| !hiding.iter().any(|label| labels.contains_key(*label)))
 }
 
 /// Keeps the first object of each identity and refuses the others.

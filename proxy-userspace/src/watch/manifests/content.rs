@@ -3,7 +3,6 @@
 use std::{path::Path, sync::Arc};
 
 use super::{
-    assemble::is_reported,
     decode::{self, DecodedObject, Identity},
     endpoints::Endpoints,
     ignored::Ignored,
@@ -12,7 +11,10 @@ use super::{
     refusal::Refusal,
     tree::{self, Shape, SyntaxError, Tree},
 };
-use crate::objects::{Object, Pod, Service};
+use crate::{
+    objects::{Object, Pod, Service},
+    watch::selectors::is_reported,
+};
 
 /// An object of a kind that a folder serves. Slices, Nodes and ServiceCIDRs are reported as they are. Services, Endpoints and Pods
 /// are inputs: what is reported is made from them.

@@ -163,6 +163,8 @@ fn check_flows(outside: &Outside, family: Family, opening: &Range<Instant>) {
     let conditions = format!("protocol=TCP,state=established,client={client},backend!=192.0.2.77");
     let selected = rows(scene, &format!("flows web --field-selector {conditions}"));
     assert_eq!(selected.len(), 1, "{selected:#?}");
+    let younger = rows(scene, &format!("flows web --field-selector {conditions},ageSeconds<100000"));
+    assert_eq!(younger.len(), 1, "{younger:#?}");
     let older = rows(scene, "flows web --field-selector ageSeconds>100000");
     assert_eq!(older, [] as [Value; 0], "nothing is older than a day, and sockets have no age");
 

@@ -15,6 +15,7 @@ mod full;
 mod get;
 mod get_labels;
 mod growth;
+mod hidden;
 mod hooks;
 pub mod import;
 mod inspect;

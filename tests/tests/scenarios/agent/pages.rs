@@ -1,5 +1,5 @@
-//! The commands of pages for operators can be typed on a node, as they are written there, and print what transcripts show: the titles
-//! of tables and lines, and the words around numbers.
+//! The commands of pages for operators can be typed on a node, as they are written there, and print what transcripts show: the
+//! titles of tables and lines, and the words around numbers.
 
 use std::{
     collections::BTreeSet,
@@ -65,8 +65,8 @@ fn has_titles(line: &str) -> bool {
     line.split_whitespace().count() > 1 && line.split_whitespace().all(is_title)
 }
 
-/// Returns what is the same whenever a command runs: the titles of tables, and what stands before a table, without its numbers; where
-/// there is no table, the titles of lines.
+/// Returns what is the same whenever a command runs: the titles of tables, and what stands before a table, without its numbers;
+/// where there is no table, the titles of lines.
 fn titles_and_words<'a>(lines: &[&'a str]) -> BTreeSet<String> {
     let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
     let lines = || lines.iter().copied().filter(|line| !line.is_empty());

@@ -131,29 +131,6 @@ fn watch_goes_on_while_maps_are_replaced_and_ends_when_they_are_removed() {
 }
 
 #[test]
-fn watch_by_labels_says_nothing_of_a_service_that_goes() {
-    for (origin, name) in Origin::BOTH.into_iter().zip(["gone-dir", "gone-api"]) {
-        let scene = Setup::new(name).origin(origin).backends(1).start();
-        scene.put(&service("web").cluster_ip("10.96.0.10").port(80, 80).label("app", "web").build());
-        scene.put(&service("bare").cluster_ip("10.96.0.11").port(80, 80).build());
-        for number in [10, 11] {
-            expect(&scene.from_pod, Family::Ipv4.frontend(number), &["ECONNREFUSED"]);
-        }
-        let watch = Watch::start(&scene, "services -n default -l !app --output-watch-events --no-headers");
-        let next = |name: &str| {
-            let line = watch.line();
-            assert!(line.starts_with("ADDED") && line.contains(&format!(" {name} ")), "{line}");
-        };
-        next("bare");
-        scene.delete("Service", "web");
-        expect(&scene.from_pod, Family::Ipv4.frontend(10), &["EHOSTUNREACH"]);
-        scene.put(&service("later").cluster_ip("10.96.0.12").port(80, 80).build());
-        next("later");
-        watch.kill();
-    }
-}
-
-#[test]
 fn watch_follows_labels_and_goes_on_while_the_agent_restarts() {
     let mut scene = Setup::new("get-labels").backends(1).start();
     let put = |scene: &Scene, name: &str, number: u8, app: &str| {

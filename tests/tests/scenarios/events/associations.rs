@@ -1,5 +1,5 @@
-//! Events of SCTP. Pods' associations, too, are served at the packet hooks. A kernel for development may have no SCTP; the kernels of `cargo xtask vm`
-//! have the module.
+//! Events of SCTP. Pods' associations, too, are served at the packet hooks. A kernel for development may have no SCTP; the kernels
+//! of `cargo xtask vm` have the module.
 
 use std::net::{IpAddr, SocketAddr};
 

@@ -1,5 +1,5 @@
-//! What everyone needs who can't see the page, or can't see it well: names, headings, landmarks, and contrast. Checked by a script in
-//! the page, for what is visible.
+//! What everyone needs who can't see the page, or can't see it well: names, headings, landmarks, and contrast. Checked by a script
+//! in the page, for what is visible.
 
 use serde_json::{Value, json};
 

@@ -1,5 +1,5 @@
-//! The worked examples of docs/standalone.md: a machine without a cluster, with the manifests of `deploy/standalone`, real servers at
-//! the addresses that they name, and clients on the machine and outside.
+//! The worked examples of docs/standalone.md: a machine without a cluster, with the manifests of `deploy/standalone`, real servers
+//! at the addresses that they name, and clients on the machine and outside.
 
 #![expect(clippy::unwrap_used, reason = "a step that fails fails the test")]
 

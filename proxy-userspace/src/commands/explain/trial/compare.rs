@@ -96,8 +96,8 @@ fn translation(said: &Explanation, trial: &Trial, seen: &Seen) -> Vec<String> {
     found
 }
 
-/// Checks the source port. A flow that keeps the client's address keeps its port, too, unless another flow has it: then the programs
-/// count that they have changed it.
+/// Checks the source port. A flow that keeps the client's address keeps its port, too, unless another flow has it: then the
+/// programs count that they have changed it.
 fn port_fault(candidate: &CandidatePart, trial: &Trial, from: SocketAddr) -> Option<String> {
     let is_kept = from.port() == trial.made.source.port();
     let agrees = match candidate.source_port {

@@ -106,7 +106,8 @@ impl PrivateCopy {
         Ok(fd)
     }
 
-    /// Runs a layer on a frame that comes in by a device. The layer must have been loaded. Call it in the device's network namespace.
+    /// Runs a layer on a frame that comes in by a device. The layer must have been loaded. Call it in the device's network
+    /// namespace.
     pub fn run(&mut self, layer: Layer, device: u32, frame: &[u8]) -> Result<Ran, NotRun> {
         let name = self.layers.iter().find(|found| found.layer == layer).map_or("", |found| found.first.name);
         let failed = |source| NotRun::Run { name, source };

@@ -126,6 +126,7 @@ impl Row for FlowRow {
 
     const KIND: &'static str = "flows";
     const WIDE: &'static [&'static str] = &["EXPIRES", "SOURCE"];
+    const NUMBERS: &'static [&'static str] = &["socket", "ageSeconds", "expiresSeconds"];
 
     fn titles() -> Vec<&'static str> {
         ServicePort::titles(&["CLIENT", "FRONTEND", "BACKEND", "STATE", "AGE"])

@@ -1,5 +1,5 @@
-//! Selects by labels, in the form of kubectl's `--selector`, as in `app=web,tier in (front,back),!canary`. Pure. The grammar is that
-//! of k8s.io/apimachinery/pkg/labels, without `<` and `>`.
+//! Selects by labels, in the form of kubectl's `--selector`, as in `app=web,tier in (front,back),!canary`. Pure. The grammar is
+//! that of k8s.io/apimachinery/pkg/labels, without `<` and `>`.
 
 mod lexer;
 #[cfg(test)]

@@ -3,7 +3,9 @@ use clap::Parser as _;
 use super::*;
 use crate::commands::{
     cli::{Cli, Command, TopArgs},
+    fetch_labels::ReportedLabels,
     get::KnownLabels,
+    top::history::History,
 };
 
 fn args(line: &str) -> TopArgs {
@@ -14,14 +16,16 @@ fn args(line: &str) -> TopArgs {
 }
 
 /// The labels of the Services `default/web` and `shop/cart`.
-fn labels(web: &[(&str, &str)], cart: &[(&str, &str)]) -> KnownLabels {
+fn labels(web: &[(&str, &str)], cart: &[(&str, &str)]) -> ReportedLabels {
     let owned = |labels: &[(&str, &str)]| labels.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect();
-    KnownLabels::new([("default/web".to_owned(), owned(web)), ("shop/cart".to_owned(), owned(cart))].into())
+    let known =
+        KnownLabels::new([("default/web".to_owned(), owned(web)), ("shop/cart".to_owned(), owned(cart))].into());
+    ReportedLabels { known, tag: None }
 }
 
 /// What a command line chooses, with labels `app` of both Services.
 fn chosen(line: &str) -> Chosen {
-    let mut chosen = Chosen::new(&args(line));
+    let mut chosen = Chosen::new(&args(line)).unwrap();
     chosen.set_labels(labels(&[("app", "web")], &[("app", "cart"), ("tier", "back")]));
     chosen
 }
@@ -72,13 +76,13 @@ fn totals_are_those_of_chosen_services_and_refusals_stay() {
 
 #[test]
 fn labels_are_only_needed_where_they_choose() {
-    assert!(Chosen::new(&args("-l app")).needs_labels());
+    assert!(Chosen::new(&args("-l app")).unwrap().needs_labels());
     for line in ["", "web", "-n shop"] {
-        assert!(!Chosen::new(&args(line)).needs_labels(), "{line}");
+        assert!(!Chosen::new(&args(line)).unwrap().needs_labels(), "{line}");
     }
     let mut everything = args("");
     everything.selector = Some("".parse().unwrap());
-    assert!(!Chosen::new(&everything).needs_labels(), "it selects everything");
+    assert!(!Chosen::new(&everything).unwrap().needs_labels(), "it selects everything");
 }
 
 #[test]
@@ -86,6 +90,22 @@ fn labels_that_change_choose_other_services() {
     let mut chosen = chosen("-l app=web");
     chosen.set_labels(labels(&[], &[("app", "web")]));
     assert!(chosen.has(&cart()) && !chosen.has(&web()));
+}
+
+#[test]
+fn the_history_shows_what_the_table_shows_after_labels_have_changed() {
+    let (mut chosen, mut history) = (chosen("-l app=web"), History::default());
+    let before = figures_of(&chosen);
+    history.replace_last(&figures_of(&chosen));
+    assert_eq!(history.total().count(), 0, "there is no sample yet");
+    history.push(&figures_of(&chosen));
+    history.push(&figures_of(&chosen));
+    chosen.set_labels(labels(&[], &[("app", "web")]));
+    let now = figures_of(&chosen);
+    history.replace_last(&now);
+    assert_eq!(history.total().collect::<Vec<_>>(), [before.total, now.total]);
+    assert_eq!(history.refused().count(), 2);
+    assert_eq!((history.of(&web()).count(), history.of(&cart()).flatten().count()), (0, 1));
 }
 
 #[test]

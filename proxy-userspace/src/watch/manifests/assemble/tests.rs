@@ -1,13 +1,5 @@
-use std::collections::BTreeMap;
-
 use super::*;
-use crate::{
-    objects::{EndpointSlice, Service},
-    watch::{
-        kube::{ENDPOINT_SLICES, SERVICES},
-        manifests::sample::{assembled as build_one, assembled_after, service, shown, slices},
-    },
-};
+use crate::watch::manifests::sample::{assembled as build_one, assembled_after, service, shown, slices};
 
 fn service_at(port: u16) -> String {
     format!("apiVersion: v1\nkind: Service\nmetadata: {{name: web}}\nspec: {{ports: [{{port: {port}}}]}}\n")
@@ -59,24 +51,6 @@ fn s3_hand_made_slices_are_passed_through() {
     let slice = &slices(&assembled)[0];
     assert_eq!(slice.metadata.namespace.as_deref(), Some("default"));
     assert_eq!(slice.endpoints.as_ref().map(Vec::len), Some(1));
-}
-
-#[test]
-fn s1_s3_a_folder_hides_what_the_selectors_of_a_watch_hide() {
-    let labelled = |label: &str| ObjectMeta {
-        labels: Some(BTreeMap::from([(label.to_owned(), String::new())])),
-        ..ObjectMeta::default()
-    };
-    let service = |label: &str| Object::Service(Service { metadata: labelled(label), ..Service::default() });
-    let slice =
-        |label: &str| Object::EndpointSlice(EndpointSlice { metadata: labelled(label), ..EndpointSlice::default() });
-    for label in SERVICES.split(',') {
-        assert!(!is_reported(&service(label.strip_prefix('!').expect("a label that must be absent"))), "{label}");
-    }
-    for label in ENDPOINT_SLICES.split(',') {
-        assert!(!is_reported(&slice(label.strip_prefix('!').expect("a label that must be absent"))), "{label}");
-    }
-    assert!(is_reported(&service("app")) && is_reported(&slice("app")) && is_reported(&service(HEADLESS_LABEL)));
 }
 
 #[test]

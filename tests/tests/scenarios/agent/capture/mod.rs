@@ -1,5 +1,5 @@
-//! `waggle capture`: what it refuses, and that its files can be read; in `traced.rs`, what is in them beside real agents, and what is
-//! left behind.
+//! `waggle capture`: what it refuses, and that its files can be read; in `traced.rs`, what is in them beside real agents, and what
+//! is left behind.
 
 #![expect(clippy::unwrap_used, reason = "a step that fails fails the test")]
 

@@ -24,8 +24,8 @@ use harness::{
 use self::rules::{Place, feed};
 
 const NOTHING: &str = "nothing of kube-proxy to remove";
-/// The source ports of datagrams that kube-proxy's rules translate begin here, outside of `ip_local_port_range`: the kernel must not
-/// give one of them to a later socket, whose datagrams would belong to that flow until Waggle forgets it.
+/// The source ports of datagrams that kube-proxy's rules translate begin here, outside of `ip_local_port_range`: the kernel must
+/// not give one of them to a later socket, whose datagrams would belong to that flow until Waggle forgets it.
 const FIRST_PORT: u16 = 20_000;
 /// Seconds for which netfilter remembers datagrams until their flows are to end: longer than a scenario takes.
 const LONGER_THAN_A_SCENARIO: u32 = 3600;

@@ -56,8 +56,8 @@ impl Mode {
         }
     }
 
-    /// Everything in the kernel that another program may have made, but for a rule in the kubelet's chain KUBE-FIREWALL, which kube-proxy makes,
-    /// too, and which has to stay: it keeps others from loopback while `route_localnet` is set.
+    /// Everything in the kernel that another program may have made, but for a rule in the kubelet's chain KUBE-FIREWALL, which
+    /// kube-proxy makes, too, and which has to stay: it keeps others from loopback while `route_localnet` is set.
     pub fn listing(self, netns: &Netns) -> String {
         let text = self.place().listing(netns);
         let others = text.lines().filter(|line| !line.contains("block incoming localnet connections"));
