@@ -89,11 +89,11 @@ impl Release {
             fs::remove_dir_all(&self.folder).with_context(|| format!("remove {}", self.folder.display()))?;
         }
         fs::create_dir_all(&self.folder).with_context(|| format!("create {}", self.folder.display()))?;
+        let [chart, manifests] = packages::write(self)?;
         let program = build::program(self)?;
         let copy = self.file(&format!("waggle-{}-{}", self.version, build::TARGET));
         fs::copy(&program, &copy).with_context(|| format!("copy {}", program.display()))?;
         let image = self.file(&format!("waggle-{}.oci.tar", self.version));
-        let [chart, manifests] = packages::write(self)?;
         let files = [
             copy,
             sbom::write(self, &self.file(&format!("waggle-{}.cdx.json", self.version)))?,

@@ -19,8 +19,8 @@ const KUBERNETES: &str = "1.30.0";
 
 /// Makes both files, and returns their paths. Fails if Helm can't render the archive.
 pub(super) fn write(release: &Release) -> Result<[PathBuf; 2]> {
-    let tools =
-        PackageTools::build()?.context("make the chart and the manifests without Helm and kustomize (see above)")?;
+    let tools = PackageTools::build()?
+        .context("the chart and the manifests need Helm and kustomize, which are not built for the reason above")?;
     let chart = release.file(&format!("waggle-chart-{}.tgz", release.version));
     archive(&chart, &release.epoch)?;
     render(&tools.helm(), &chart)?;
