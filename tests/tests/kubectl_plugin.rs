@@ -9,6 +9,8 @@ use std::{
     process::{Command, Output},
 };
 
+use clap::CommandFactory as _;
+use proxy_userspace::commands::cli::Cli;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -131,6 +133,36 @@ fn context_and_namespace_are_kubectls() {
     assert_eq!(namespaces.collect::<Vec<_>>(), ["proxies", "proxies"]);
 }
 
+/// The labels by which a run has looked for Pods.
+fn selector(run: &Run) -> &str {
+    let flag = run.calls[0].iter().position(|argument| argument == "--selector").unwrap();
+    &run.calls[0][flag + 1]
+}
+
+#[test]
+fn pods_and_maps_are_those_of_the_instance() {
+    for arguments in [&["--instance", "blue", "get", "services"][..], &["get", "--instance=blue", "services"]] {
+        let run = Cluster::new(&["node-1 waggle-blue-a"]).run(arguments);
+        assert_eq!(executed(&run, "waggle-blue-a"), ["get", "services", "--instance=blue"]);
+        assert_eq!(selector(&run), "app.kubernetes.io/name=waggle,app.kubernetes.io/instance=waggle-blue");
+    }
+    let run = Cluster::new(&["node-1 waggle-a"]).run(&["get", "services", "--instance", "default"]);
+    assert_eq!(executed(&run, "waggle-a"), ["get", "services"]);
+    assert_eq!(selector(&run), "app.kubernetes.io/name=waggle,app.kubernetes.io/instance=waggle");
+}
+
+#[test]
+fn only_commands_about_an_instance_get_its_name() {
+    for command in Cli::command().get_subcommands() {
+        let has_flag = command.get_arguments().any(|argument| argument.get_long() == Some("instance"));
+        let run = Cluster::new(&["node-1 waggle-blue-a"]).run(&["--instance=blue", command.get_name()]);
+        let arguments = executed(&run, "waggle-blue-a");
+        assert_eq!(arguments.contains(&"--instance=blue".to_owned()), has_flag, "{arguments:?}");
+    }
+    let run = Cluster::new(&["node-1 waggle-blue-a"]).run(&["--instance=blue", "--version"]);
+    assert_eq!(executed(&run, "waggle-blue-a"), ["--version"]);
+}
+
 #[test]
 fn exit_codes_are_passed_through() {
     for code in [1, 2, 130] {
@@ -155,8 +187,9 @@ fn help_and_mistakes_need_no_cluster() {
 fn a_cluster_without_waggle_is_said_to_have_none() {
     let run = Cluster::new(&[]).run(&["get", "services"]);
     assert_eq!((run.code, run.calls.len()), (1, 1));
-    let expected = "kubectl-waggle: no Pod with label app.kubernetes.io/name=waggle runs in namespace kube-system; \
-                    --pod-namespace names another\n";
+    let expected = "kubectl-waggle: no Pod with labels \
+                    app.kubernetes.io/name=waggle,app.kubernetes.io/instance=waggle runs in namespace kube-system \
+                    (--pod-namespace and --instance name others)\n";
     assert_eq!(run.stderr, expected);
 }
 
@@ -170,11 +203,11 @@ fn pods_are_found_by_what_the_daemon_set_gives_them() {
         run.calls[call].windows(2).any(|found| found == pair)
     };
     let template = &set["spec"]["template"];
-    let label = format!(
-        "app.kubernetes.io/name={}",
-        template["metadata"]["labels"]["app.kubernetes.io/name"].as_str().unwrap()
-    );
-    assert!(has(0, "--selector", &Value::from(label)), "{:?}", run.calls);
+    let labels = template["metadata"]["labels"].as_object().unwrap();
+    for (label, value) in labels {
+        let pair = format!("{label}={}", value.as_str().unwrap());
+        assert!(selector(&run).split(',').any(|part| part == pair), "{pair}: {:?}", run.calls);
+    }
     assert!((0..2).all(|call| has(call, "--namespace", &set["metadata"]["namespace"])), "{:?}", run.calls);
     assert!(has(1, "--container", &template["spec"]["containers"][0]["name"]), "{:?}", run.calls);
 }

@@ -95,7 +95,7 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
-    /// Make a release: the program, an SBOM, an OCI image, a Debian package, checksums
+    /// Make a release: the program, an SBOM, an OCI image, a Debian package, the Helm chart, the manifests, checksums
     Dist(dist::Arguments),
     /// Boot other kernels in an emulated machine and run the tests that depend on the kernel
     Vm(vm::Arguments),

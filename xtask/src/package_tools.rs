@@ -1,4 +1,4 @@
-//! Helm and kustomize, by which tests render `deploy/`: built by Go from the modules that `tests/packages/go.mod` pins, into
+//! Helm and kustomize, by which tests and releases render `deploy/`: built by Go from the modules that `tests/packages/go.mod` pins, into
 //! `target/packages`.
 
 use std::{
@@ -14,9 +14,12 @@ use crate::{cargo, command, ebpf_toolchain::find_program};
 
 /// A program: its name, the environment variable by which tests find it, and Go's package.
 const PROGRAMS: [(&str, &str, &str); 2] = [
-    ("helm", "HELM_BIN", "helm.sh/helm/v3/cmd/helm"),
-    ("kustomize", "KUSTOMIZE_BIN", "sigs.k8s.io/kustomize/kustomize/v5"),
+    (HELM, "HELM_BIN", "helm.sh/helm/v3/cmd/helm"),
+    (KUSTOMIZE, "KUSTOMIZE_BIN", "sigs.k8s.io/kustomize/kustomize/v5"),
 ];
+
+const HELM: &str = "helm";
+const KUSTOMIZE: &str = "kustomize";
 
 /// The folder of the programs of one list of modules.
 pub(crate) struct PackageTools(PathBuf);
@@ -59,6 +62,16 @@ impl PackageTools {
         command.args(["-o", &format!("{}/", self.0.display())]).args(PROGRAMS.map(|(_, _, package)| package));
         command.env("CGO_ENABLED", "0");
         command
+    }
+
+    /// Returns the path of Helm.
+    pub(crate) fn helm(&self) -> PathBuf {
+        self.0.join(HELM)
+    }
+
+    /// Returns the path of kustomize.
+    pub(crate) fn kustomize(&self) -> PathBuf {
+        self.0.join(KUSTOMIZE)
     }
 
     /// Sets the programs' paths in the environment of `command`.

@@ -1,6 +1,9 @@
 {{/* The image, by its digest or else by its tag. */}}
 {{- define "waggle.image" -}}
 {{- $image := .Values.image }}
+{{- if not $image.repository }}
+{{- fail "image.repository is not set, and no image of Waggle is published: build one and push it to your registry (docs/install.md), then name it by --set image.repository=REGISTRY/waggle" }}
+{{- end }}
 {{- $image.repository }}
 {{- if $image.digest }}@{{ $image.digest }}{{ else }}:{{ $image.tag | default .Chart.AppVersion }}{{ end }}
 {{- end }}
@@ -10,15 +13,32 @@
 {{ with .Values.apiServer }}https://{{ if contains ":" .host }}[{{ .host }}]{{ else }}{{ .host }}{{ end }}:{{ .port }}{{ end }}
 {{- end }}
 
+{{/* The flag that names the instance to a command of waggle; empty for the one that they take by default. */}}
+{{- define "waggle.instanceFlag" -}}
+{{ if ne .Values.instance "default" }}--instance={{ .Values.instance }}{{ end }}
+{{- end }}
+
+{{/* Refuses further arguments that other fields would have to follow. */}}
+{{- define "waggle.checkExtraArgs" -}}
+{{- $values := dict "--cgroup" "cgroup" "--instance" "instance" "--udp-termination" "udpTermination" }}
+{{- range .Values.extraArgs }}
+{{- $flag := first (splitList "=" .) }}
+{{- with get $values $flag }}
+{{- fail (printf "extraArgs has %s, which other fields would not follow: set the value %s instead" $flag .) }}
+{{- end }}
+{{- end }}
+{{- end }}
+
 {{/* The agent's arguments. */}}
 {{- define "waggle.args" -}}
+{{- include "waggle.checkExtraArgs" . -}}
 - run
 - --cgroup
 - /host/cgroup
 - --proc-sys
 - /host/proc/sys
-{{- if ne .Values.instance "default" }}
-- --instance={{ .Values.instance }}
+{{- with include "waggle.instanceFlag" . }}
+- {{ . }}
 {{- end }}
 {{- if .Values.kubeProxyConfigMap }}
 - --config=/var/lib/kube-proxy/config.conf
@@ -44,14 +64,18 @@
 {{- define "waggle.ready" -}}
 - waggle
 - ready
-{{- if ne .Values.instance "default" }}
-- --instance={{ .Values.instance }}
+{{- with include "waggle.instanceFlag" . }}
+- {{ . }}
 {{- end }}
 {{- end }}
 
 {{/* What the agent may do: docs/security.md has the reasons. */}}
 {{- define "waggle.securityContext" -}}
 privileged: false
+{{- if not .Values.udpTermination }}
+# With CAP_SYS_ADMIN, Kubernetes takes it for true.
+allowPrivilegeEscalation: false
+{{- end }}
 readOnlyRootFilesystem: true
 runAsUser: 0
 capabilities:

@@ -71,7 +71,8 @@ fn helm_finds_no_fault_with_the_chart() {
 
 #[test]
 fn the_guide_names_values_and_folders_that_are_there() {
-    let guide = fs::read_to_string(deploy("../docs/install.md")).unwrap();
+    let guide =
+        ["../docs/install.md", "chart/README.md"].map(|page| fs::read_to_string(deploy(page)).unwrap()).concat();
     let values = values();
     let set = guide.split("--set ").skip(1).map(|rest| rest.trim_start_matches('\'').split('=').next().unwrap());
     let named = guide.split('`').skip(1).step_by(2).map(|word| word.split('=').next().unwrap());

@@ -8,6 +8,8 @@ mod changes;
 mod chart;
 mod kinds;
 mod network_policy;
+mod notes;
+mod overlay;
 mod render;
 mod same;
 mod values;

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    fs,
     io::Write as _,
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -11,8 +12,7 @@ use harness::lab::find_program;
 use serde_json::Value;
 
 /// Labels that Helm's conventions ask for, and that no kustomization has.
-const HELMS_LABELS: [&str; 4] =
-    ["app.kubernetes.io/instance", "app.kubernetes.io/managed-by", "app.kubernetes.io/version", "helm.sh/chart"];
+const HELMS_LABELS: [&str; 3] = ["app.kubernetes.io/managed-by", "app.kubernetes.io/version", "helm.sh/chart"];
 
 /// The oldest version of Kubernetes that the chart is for.
 pub const OLDEST: &str = "1.30.0";
@@ -42,32 +42,73 @@ impl Renderer {
         found.ok()
     }
 
-    /// The chart's objects, as for a release `waggle` in `kube-system`. Fails with Helm's message.
+    /// The chart's objects, as for a release `waggle` in `kube-system` whose image is `waggle`. Fails with Helm's message.
     pub fn chart(&self, values: &Value) -> Result<Objects, String> {
         self.chart_for(OLDEST, values)
     }
 
     /// The same in a cluster of another version.
     pub fn chart_for(&self, kubernetes: &str, values: &Value) -> Result<Objects, String> {
-        self.helm(&["template", "waggle", "--kube-version", kubernetes], values).map(|text| objects(&text))
+        self.helm(&["template", "waggle", "--kube-version", kubernetes], &deploy("chart"), &with_image(values))
+            .map(|text| objects(&text))
+    }
+
+    /// The chart's objects without a default for the image. Fails with Helm's message.
+    pub fn chart_as_it_is(&self, values: &Value) -> Result<Objects, String> {
+        self.helm(&["template", "waggle", "--kube-version", OLDEST], &deploy("chart"), values)
+            .map(|text| objects(&text))
+    }
+
+    /// What Helm prints after an installation. Helm asks a cluster before it does, so the text is rendered as a template.
+    pub fn notes(&self, namespace: &str, values: &Value) -> String {
+        const TEMPLATE: &str = "notes: |\n  {{- tpl (.Files.Get \"NOTES.txt\") . | nindent 2 }}\n";
+        let folder = tempfile::tempdir().unwrap();
+        let chart = folder.path().join("chart");
+        fs::create_dir_all(chart.join("templates")).unwrap();
+        for file in ["Chart.yaml", "values.yaml", "templates/_agent.tpl", "templates/_names.tpl"] {
+            fs::copy(deploy("chart").join(file), chart.join(file)).unwrap();
+        }
+        fs::copy(deploy("chart/templates/NOTES.txt"), chart.join("NOTES.txt")).unwrap();
+        fs::write(chart.join("templates/notes.yaml"), TEMPLATE).unwrap();
+        let arguments = ["template", "waggle", "--kube-version", OLDEST, "--namespace", namespace];
+        let text = self.helm(&arguments, &chart, &with_image(values)).unwrap();
+        let notes: Value = serde_saphyr::from_str(&text).unwrap();
+        notes["notes"].as_str().unwrap().to_owned()
     }
 
     /// `helm lint --strict`. Fails with Helm's message.
     pub fn lint(&self, values: &Value) -> Result<String, String> {
-        self.helm(&["lint", "--strict", "--kube-version", OLDEST], values)
+        self.helm(&["lint", "--strict", "--kube-version", OLDEST], &deploy("chart"), values)
     }
 
     /// The objects of a folder of `deploy/`.
     pub fn kustomization(&self, folder: &str) -> Objects {
-        let mut command = Command::new(&self.kustomize);
-        objects(&run(command.arg("build").arg(deploy(folder)), "").unwrap_or_else(|error| panic!("{folder}: {error}")))
+        objects(&self.kustomize(&deploy(folder), &["build"]))
     }
 
-    fn helm(&self, arguments: &[&str], values: &Value) -> Result<String, String> {
-        let mut command = Command::new(&self.helm);
-        command.args(arguments).arg(deploy("chart")).args(["--namespace", "kube-system", "--values", "-"]);
-        run(&mut command, &values.to_string())
+    /// What kustomize prints in a folder.
+    pub fn kustomize(&self, folder: &Path, arguments: &[&str]) -> String {
+        let mut command = Command::new(&self.kustomize);
+        run(command.args(arguments).current_dir(folder), "")
+            .unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
     }
+
+    fn helm(&self, arguments: &[&str], chart: &Path, values: &Value) -> Result<String, String> {
+        let mut command = Command::new(&self.helm);
+        // Of a flag that is given twice, the last one counts.
+        command.args(&arguments[..1]).args(["--namespace", "kube-system"]).args(&arguments[1..]);
+        run(command.arg(chart).args(["--values", "-"]), &values.to_string())
+    }
+}
+
+/// Values with an image, unless they name one.
+fn with_image(values: &Value) -> Value {
+    let mut values = values.clone();
+    let image = &mut values["image"]["repository"];
+    if image.is_null() {
+        *image = "waggle".into();
+    }
+    values
 }
 
 /// Runs a program with an input. Returns what it printed, or its message if it failed.
@@ -85,7 +126,8 @@ fn run(command: &mut Command, input: &str) -> Result<String, String> {
     }
 }
 
-fn objects(text: &str) -> Objects {
+/// The objects in a text.
+pub fn objects(text: &str) -> Objects {
     let documents: Vec<Value> = serde_saphyr::from_multiple(text).unwrap_or_else(|error| panic!("{error} in {text}"));
     let mut objects = Objects::new();
     for mut object in documents.into_iter().filter(|document| !document.is_null()) {

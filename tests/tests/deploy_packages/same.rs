@@ -16,7 +16,9 @@ pub fn pairs() -> [(&'static str, Value); 8] {
         ("overlays/monitoring", json!({ "monitoring": { "openPort": true, "rules": true, "dashboard": true } })),
         (
             "overlays/prometheus-operator",
-            json!({ "monitoring": { "openPort": true, "rules": true, "dashboard": true, "serviceMonitor": true } }),
+            json!({ "monitoring": {
+                "openPort": true, "rules": true, "dashboard": true, "serviceMonitor": true, "prometheusRule": true,
+            } }),
         ),
         ("overlays/network-policy", json!({ "networkPolicy": { "enabled": true } })),
         ("overlays/cluster", json!({ "cgroup": cgroup })),

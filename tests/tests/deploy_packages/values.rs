@@ -58,8 +58,9 @@ pub fn rows() -> Vec<Row> {
 
 /// A field's name with the object's kind and name.
 fn full(field: &str) -> String {
-    let has_object =
-        ["DaemonSet/", "ConfigMap/", "NetworkPolicy/", "ServiceMonitor/"].iter().any(|kind| field.starts_with(kind));
+    let has_object = ["DaemonSet/", "ConfigMap/", "NetworkPolicy/", "ServiceAccount/", "ServiceMonitor/"]
+        .iter()
+        .any(|kind| field.starts_with(kind));
     if has_object { field.to_owned() } else { format!("DaemonSet/waggle/spec/template/spec/{field}") }
 }
 
@@ -92,7 +93,7 @@ fn an_instance_of_another_name_has_objects_and_pods_of_its_own() {
     let names: Vec<_> = objects.keys().map(|name| name.split_once('/').unwrap().1).collect();
     assert_eq!(names, ["waggle-blue"; 5]);
     let spec = &objects["DaemonSet/waggle-blue"]["spec"];
-    let own = json!({ "app.kubernetes.io/name": "waggle-blue" });
+    let own = json!({ "app.kubernetes.io/name": "waggle", "app.kubernetes.io/instance": "waggle-blue" });
     assert_eq!((&spec["selector"]["matchLabels"], &spec["template"]["metadata"]["labels"]), (&own, &own));
     assert_eq!(objects["NetworkPolicy/waggle-blue"]["spec"]["podSelector"]["matchLabels"], own);
     let pod = &spec["template"]["spec"];
@@ -113,6 +114,11 @@ fn the_prometheus_operators_rule_has_all_rules() {
     let objects = renderer.chart(&json!({ "monitoring": { "prometheusRule": true } })).unwrap();
     let rules: Value = serde_saphyr::from_str(&fs::read_to_string(deploy("monitoring/rules.yaml")).unwrap()).unwrap();
     assert_eq!(objects["PrometheusRule/waggle"]["spec"], rules);
+    let components = renderer.kustomization("overlays/prometheus-operator");
+    assert_eq!(
+        components["PrometheusRule/waggle"]["spec"], rules,
+        "deploy/monitoring/operator/prometheus-rule.yaml has below `spec` what rules.yaml has, two spaces further in"
+    );
 }
 
 #[test]
@@ -131,7 +137,23 @@ fn wrong_values_are_refused_and_named() {
         (json!({ "networkPolicy": { "metricsFrom": [{ "namespaceselector": {} }] } }), "namespaceselector"),
         (json!({ "networkPolicy": { "healthFrom": [{ "ipBlock": { "except": [] } }] } }), "cidr"),
         (json!({ "networkPolicy": { "healthFrom": [{}] } }), "healthFrom"),
+        (json!({ "networkPolicy": { "healthFrom": [{ "podSelector": { "matchLabel": {} } }] } }), "matchLabel"),
         (json!({ "networkPolicy": { "nodePortRange": "30000" } }), "nodePortRange"),
+        (json!({ "networkPolicy": { "nodePortRange": "65535-65536" } }), "nodePortRange"),
+        (json!({ "networkPolicy": { "enabled": true, "nodePortRange": "30001-30000" } }), "nodePortRange"),
+        (json!({ "resources": { "request": {} } }), "request"),
+        (json!({ "resources": { "requests": { "cpus": 1 } } }), "cpus"),
+        (json!({ "resources": { "limits": { "memory": "1 Gi" } } }), "memory"),
+        (json!({ "tolerations": [{ "keys": "edge" }] }), "keys"),
+        (json!({ "tolerations": [{ "effect": "noSchedule" }] }), "effect"),
+        (json!({ "extraEnv": [{ "name": "A", "vaule": "b" }] }), "vaule"),
+        (json!({ "extraEnv": [{ "name": "A", "valueFrom": { "secretRef": {} } }] }), "secretRef"),
+        (json!({ "extraArgs": ["--instance=blue"] }), "the value instance"),
+        (json!({ "extraArgs": ["--udp-termination", "false"] }), "the value udpTermination"),
+        (json!({ "extraArgs": ["--cgroup", "/sys/fs/cgroup"] }), "the value cgroup"),
+        (json!({ "podLabels": { "app.kubernetes.io/name": "other" } }), "app.kubernetes.io/name"),
+        (json!({ "updateStrategy": { "type": "OnDelete" } }), "updateStrategy"),
+        (json!({ "monitoring": { "interval": "30" } }), "interval"),
     ];
     for (values, name) in wrong {
         let error = renderer.chart(&values).expect_err(&values.to_string());
@@ -140,12 +162,18 @@ fn wrong_values_are_refused_and_named() {
 }
 
 #[test]
+fn an_image_that_is_not_named_is_refused_with_what_to_do() {
+    let Some(renderer) = Renderer::find() else { return };
+    let error = renderer.chart_as_it_is(&json!({})).unwrap_err();
+    assert!(error.contains("image.repository is not set") && error.contains("docs/install.md"), "{error}");
+}
+
+#[test]
 fn every_value_is_tried() {
     let instance = json!({ "instance": "blue" });
-    let rule = json!({ "monitoring": { "prometheusRule": true } });
     let tried: Vec<_> = rows().iter().map(Row::values).chain(pairs().map(|(_, values)| values)).collect();
     for value in super::chart::values() {
-        let is_tried = tried.iter().chain([&instance, &rule]).any(|values| values.pointer(&value).is_some());
+        let is_tried = tried.iter().chain([&instance]).any(|values| values.pointer(&value).is_some());
         assert!(is_tried, "no test shows what {value} changes");
     }
 }

@@ -8,7 +8,7 @@ use proxy_userspace::commands::cli::Cli;
 use super::{code, pages};
 
 /// Flags of other programs that the pages type.
-const OTHERS: [&str; 32] = [
+const OTHERS: [&str; 35] = [
     "again",
     "all",
     "all-namespaces",
@@ -17,11 +17,13 @@ const OTHERS: [&str; 32] = [
     "check",
     "cleanup",
     "client",
+    "dirty",
     "disable-kube-proxy",
     "families",
     "for",
     "from-literal",
     "help",
+    "install",
     "json",
     "minify",
     "minutes",
@@ -33,6 +35,7 @@ const OTHERS: [&str; 32] = [
     "proxy",
     "quick",
     "release",
+    "reset-then-reuse-values",
     "reuse-values",
     "seed",
     "set",

@@ -9,21 +9,27 @@ use std::{
 
 use anyhow::{Context as _, Result};
 
-use super::{Release, build::TARGET};
-use crate::{cargo, command};
+use super::{
+    Release,
+    build::TARGET,
+    page::{self, Place},
+};
+use crate::{cargo, command, markdown::Page};
 
 /// Files of the repository, and their places in the package.
-const FILES: [(&str, &str); 3] = [
+const FILES: [Place; 2] = [
     ("deploy/systemd/waggle.service", "usr/lib/systemd/system/waggle.service"),
     ("xtask/src/dist/package/copyright", "usr/share/doc/waggle/copyright"),
-    ("docs/standalone.md", "usr/share/doc/waggle/standalone.md"),
 ];
+
+/// The page about machines without a cluster, and its place in the package, which the unit names.
+const PAGE: Place = ("docs/standalone.md", "usr/share/doc/waggle/standalone.md");
 
 /// The scripts that dpkg runs.
 const SCRIPTS: [&str; 3] = ["postinst", "prerm", "postrm"];
 
 /// The folder with the examples, and its place in the package.
-const EXAMPLES: (&str, &str) = ("deploy/standalone", "usr/share/doc/waggle/examples");
+const EXAMPLES: Place = ("deploy/standalone", "usr/share/doc/waggle/examples");
 
 /// Shells, and the places where they look for completions.
 const COMPLETIONS: [(&str, &str); 3] = [
@@ -46,6 +52,7 @@ pub(super) fn write(release: &Release) -> Result<PathBuf> {
     for script in SCRIPTS {
         put(&cargo::root().join("xtask/src/dist/package").join(script), &root.join("DEBIAN").join(script), 0o755)?;
     }
+    write_file(&root.join(PAGE.1), page()?.as_bytes())?;
     put_folder(&cargo::root().join(EXAMPLES.0), &root.join(EXAMPLES.1))?;
     for (shell, to) in COMPLETIONS {
         let output = command::output(Command::new(&program).args(["completion", shell]))?;
@@ -58,6 +65,13 @@ pub(super) fn write(release: &Release) -> Result<PathBuf> {
     build.args(["--build", "--root-owner-group", "-Zxz", "--threads-max=1"]).args([&root, &package]);
     command::run(build.env("SOURCE_DATE_EPOCH", &release.epoch))?;
     Ok(package)
+}
+
+/// The text of [`PAGE`].
+fn page() -> Result<String> {
+    let path = cargo::root().join(PAGE.0);
+    let text = fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
+    Ok(page::of_package(&Page { path: PAGE.0.to_owned(), text }, EXAMPLES, &FILES))
 }
 
 fn control(version: &str) -> String {
@@ -90,4 +104,22 @@ fn write_file(path: &Path, content: &[u8]) -> Result<()> {
     let folder = path.parent().context("a file has a folder")?;
     fs::create_dir_all(folder).with_context(|| format!("create {}", folder.display()))?;
     fs::write(path, content).with_context(|| format!("write {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_link_of_the_shipped_page_leads_into_the_package() {
+        let page = Page { path: PAGE.0.to_owned(), text: page().unwrap() };
+        for link in page.links() {
+            let example = link.target.strip_prefix("examples");
+            let is_there = example.is_some_and(|rest| cargo::root().join(format!("{}{rest}", EXAMPLES.0)).exists());
+            assert!(is_there || link.target.starts_with('#'), "{link:?}");
+        }
+        assert!(!page.text.contains(EXAMPLES.0), "{}", page.text);
+        let unit = fs::read_to_string(cargo::root().join(FILES[0].0)).unwrap();
+        assert!(unit.lines().any(|line| line == format!("Documentation=file:///{}", PAGE.1)), "{unit}");
+    }
 }

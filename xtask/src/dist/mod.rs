@@ -1,11 +1,14 @@
-//! `cargo xtask dist`: makes a release in `target/dist`: the program, an SBOM, an OCI image, a Debian package, and their checksums.
-//! A commit always makes the same files, whatever the folder is.
+//! `cargo xtask dist`: makes a release in `target/dist`: the program, an SBOM, an OCI image, a Debian package, the Helm chart, the
+//! manifests, and their checksums. A commit always makes the same files, whatever the folder is.
 
 mod again;
 mod build;
 mod check;
+mod commit;
 mod debian;
 mod image;
+mod packages;
+mod page;
 mod sbom;
 
 use std::{
@@ -16,6 +19,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
+use commit::git;
 
 use crate::{
     cargo, command,
@@ -37,18 +41,28 @@ pub(crate) struct Arguments {
     /// Build the commit once more in another folder, and compare the files
     #[arg(long)]
     again: bool,
+    /// Take changes that are not committed, for a try: into target/dist-dirty, since that is no release
+    #[arg(long, conflicts_with = "again")]
+    dirty: bool,
 }
 
 /// Runs the command.
 pub(crate) fn command(arguments: &Arguments) -> Result<ExitCode> {
+    let folder = if arguments.dirty { "target/dist-dirty" } else { "target/dist" };
+    if !arguments.dirty {
+        commit::refuse_changes()?;
+    }
     setup::ensure(&[Purpose::Build, Purpose::Dist])?;
-    let release = Release::new()?;
+    let release = Release::new(cargo::root().join(folder))?;
     release.make()?;
     if arguments.again {
         again::compare(&release)?;
     }
     if arguments.check {
         check::run(&release)?;
+    }
+    for warning in commit::warnings(&release.version, arguments.dirty)? {
+        println!("warning: {warning}");
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -64,8 +78,8 @@ struct Release {
 }
 
 impl Release {
-    fn new() -> Result<Self> {
-        let (version, folder) = (env!("CARGO_PKG_VERSION").to_owned(), cargo::root().join("target/dist"));
+    fn new(folder: PathBuf) -> Result<Self> {
+        let version = env!("CARGO_PKG_VERSION").to_owned();
         Ok(Self { version, epoch: git(&["log", "-1", "--format=%ct"])?, folder })
     }
 
@@ -75,6 +89,7 @@ impl Release {
             fs::remove_dir_all(&self.folder).with_context(|| format!("remove {}", self.folder.display()))?;
         }
         fs::create_dir_all(&self.folder).with_context(|| format!("create {}", self.folder.display()))?;
+        let [chart, manifests] = packages::write(self)?;
         let program = build::program(self)?;
         let copy = self.file(&format!("waggle-{}-{}", self.version, build::TARGET));
         fs::copy(&program, &copy).with_context(|| format!("copy {}", program.display()))?;
@@ -84,6 +99,8 @@ impl Release {
             sbom::write(self, &self.file(&format!("waggle-{}.cdx.json", self.version)))?,
             image::write(self, &program, &image)?,
             debian::write(self)?,
+            chart,
+            manifests,
         ];
         self.sum(&files)?;
         for file in &files {
@@ -113,15 +130,6 @@ impl Release {
         }
         fs::write(self.file(SUMS), output.stdout).with_context(|| format!("write {SUMS}"))
     }
-}
-
-/// Runs git in the workspace, and returns the line that it prints. Times are in UTC.
-fn git(arguments: &[&str]) -> Result<String> {
-    let output = command::output(Command::new("git").current_dir(cargo::root()).env("TZ", "UTC").args(arguments))?;
-    if !output.status.success() {
-        bail!("`git {}` failed: {}", arguments.join(" "), String::from_utf8_lossy(&output.stderr).trim());
-    }
-    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
 fn name(file: &Path) -> String {

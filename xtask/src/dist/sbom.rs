@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 
-use super::{Release, build::TARGET, git};
+use super::{Release, build::TARGET, commit::git};
 use crate::cargo::{self, EBPF_PACKAGE};
 
 /// The packages whose dependencies are listed.

@@ -18,11 +18,14 @@ use crate::{command, kubectl};
 const TRY: [&str; 3] = ["apply", "--dry-run=server", "--validate=strict"];
 
 /// Values of the chart that add most objects and fields.
-const MOST: [&str; 11] = [
+const MOST: [&str; 14] = [
     "apiServer.host=control",
     "kubeProxyConfigMap=kube-proxy",
     "instance=another",
     "udpTermination=false",
+    "updateStrategy=OnDelete",
+    "podLabels.team=net",
+    "serviceAccount.annotations.team=net",
     "monitoring.openPort=true",
     "monitoring.dashboard=true",
     "monitoring.rules=true",
@@ -33,9 +36,11 @@ const MOST: [&str; 11] = [
 ];
 
 /// Values that add the Prometheus Operator's objects.
-const OPERATOR: [&str; 4] = [
+const OPERATOR: [&str; 6] = [
     "monitoring.openPort=true",
     "monitoring.serviceMonitor=true",
+    "monitoring.interval=1m30s",
+    "monitoring.scrapeTimeout=20s",
     "monitoring.prometheusRule=true",
     "monitoring.operatorLabels.release=prometheus",
 ];
@@ -95,6 +100,6 @@ fn operator_types() -> Result<Vec<String>> {
 fn rendered(helm: &Path, version: &str, values: &[&str]) -> Result<String> {
     let mut template = Command::new(helm);
     template.args(["template", "waggle"]).arg(deploy("chart"));
-    template.args(["--namespace", "kube-system", "--kube-version", version]);
+    template.args(["--namespace", "kube-system", "--kube-version", version, "--set", "image.repository=waggle"]);
     command::output(template.args(values.iter().flat_map(|value| ["--set", value])))
 }
