@@ -68,23 +68,11 @@ fn every_example_is_documented_and_all_are_valid_together() {
 fn the_transcripts_of_validate_are_what_it_prints() {
     let docs = read("docs/standalone.md");
     let shown = transcripts(&docs);
-    let shown: Vec<_> = shown.iter().filter(|(line, _)| line.contains("waggle validate ")).collect();
+    let is_of_validate = |line: &str| ["waggle validate ", "sed 's"].iter().any(|start| line.starts_with(start));
+    let shown: Vec<_> = shown.iter().filter(|(line, _)| is_of_validate(line)).collect();
     assert!(shown.len() >= examples().len(), "{shown:?}");
     for (line, printed) in shown {
         assert_eq!(run(line).1, *printed, "{line}");
-    }
-}
-
-#[test]
-fn the_edits_of_the_example_are_those_of_its_scenario() {
-    let docs = read("docs/standalone.md");
-    let scenarios =
-        ["blue_green", "examples"].map(|name| read(&format!("tests/tests/scenarios/standalone/{name}.rs"))).concat();
-    let shown = transcripts(&docs);
-    let edits: Vec<_> = shown.iter().map(|(line, _)| *line).filter(|line| line.starts_with("sed -i ")).collect();
-    assert!(edits.len() >= 3, "{edits:?}");
-    for edit in edits {
-        assert!(scenarios.contains(edit), "no scenario makes the edit {edit}");
     }
 }
 

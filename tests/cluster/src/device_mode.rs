@@ -31,6 +31,15 @@ impl DeviceMode {
         }
     }
 
+    /// The flag of the agents, if they need one.
+    pub const fn flag(self) -> Option<&'static str> {
+        match self {
+            Self::Auto => None,
+            Self::Tc => Some("--device-mode=tc"),
+            Self::Xdp => Some("--device-mode=xdp"),
+        }
+    }
+
     /// Makes the nodes' links support native XDP, as users do who choose it: a veth loses what native XDP sends unless
     /// the other end has an XDP program, too, and delivers packets whose checksums are still to be computed.
     pub fn prepare(self, mut hosts: impl Iterator<Item = Host>) -> Result<()> {

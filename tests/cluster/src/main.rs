@@ -119,3 +119,19 @@ fn run(task: Task) -> Result<ExitCode> {
         Task::Shell { node, command } => process::shell(&node, &command),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_readmes_commands_can_be_parsed() {
+        let commands = lab::typed::all("README.md").unwrap().into_iter().map(|command| command.line);
+        let own: Vec<_> = commands.filter(|line| line.starts_with("cargo xtask cluster ")).collect();
+        assert!(own.len() >= 4, "{own:?}");
+        for line in own {
+            let words = line.split(' ').skip(2);
+            assert!(Arguments::try_parse_from(words).is_ok(), "{line}");
+        }
+    }
+}

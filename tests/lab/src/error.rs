@@ -39,6 +39,23 @@ pub enum Error {
         /// Environment variable that overrides the search.
         variable: &'static str,
     },
+    /// A page has not as many commands as a test types.
+    #[error(
+        "{page}, {heading:?}: {} commands begin with {start:?}, not {wanted}: change the test that types them; there are {found:?}",
+        found.len()
+    )]
+    Commands {
+        /// The page's path.
+        page: &'static str,
+        /// The text of the heading.
+        heading: String,
+        /// How the commands begin.
+        start: String,
+        /// How many the test types.
+        wanted: usize,
+        /// Those of the page.
+        found: Vec<String>,
+    },
     /// A condition was not met in time.
     #[error("wait {elapsed:?} for {what}: not seen{context}")]
     Timeout {

@@ -62,6 +62,7 @@ mod protocol;
 mod server;
 mod spawn;
 mod sweep;
+pub mod typed;
 mod waggle;
 mod wait;
 

@@ -7,6 +7,8 @@ mod command_lines;
 mod first_try;
 mod log_lines;
 mod maps;
+mod prose;
+mod test_names;
 mod typed;
 
 use std::{
@@ -33,24 +35,29 @@ fn files(folder: &str, extension: &str) -> Vec<PathBuf> {
     entries.filter(|path| path.extension().is_some_and(|found| found == extension)).collect()
 }
 
+/// Returns the Rust sources in a folder of the repository and below: their paths from the repository's folder, and their texts.
+fn rust_files(folder: &str) -> Vec<(PathBuf, String)> {
+    let (mut found, mut folders) = (Vec::new(), vec![root().join(folder)]);
+    while let Some(folder) = folders.pop() {
+        for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = fs::read_to_string(&path).unwrap();
+                found.push((path.strip_prefix(root()).unwrap().to_owned(), text));
+            }
+        }
+    }
+    found
+}
+
 /// Returns all sources in folders of the repository, without the line breaks inside of texts.
 fn sources(folders: &[&str]) -> String {
     let mut sources = String::new();
-    for folder in folders {
-        append(&root().join(folder), &mut sources);
+    for (_, text) in folders.iter().flat_map(|folder| rust_files(folder)) {
+        text.split("\\\n").for_each(|part| sources.push_str(part.trim_start()));
     }
     sources
-}
-
-fn append(folder: &Path, sources: &mut String) {
-    for entry in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
-        if entry.is_dir() {
-            append(&entry, sources);
-        } else if entry.extension().is_some_and(|extension| extension == "rs") {
-            let source = fs::read_to_string(&entry).unwrap();
-            source.split("\\\n").for_each(|part| sources.push_str(part.trim_start()));
-        }
-    }
 }
 
 /// Returns every page: its path from the repository's folder, and its text.

@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 
-use super::Release;
+use super::{Release, build};
 use crate::{cargo, command, machine};
 
 /// The release of Debian.
@@ -22,6 +22,12 @@ const FILES: [(&str, &str); 2] = [
     ("etc/systemd/system/dist-check.service", include_str!("dist-check.service")),
     ("dist-check.sh", include_str!("dist-check.sh")),
 ];
+
+/// Files of the repository that the pages' commands copy. They are in the folder `source` of the clean Debian.
+const SOURCE: [&str; 2] = ["deploy/systemd/waggle.service", "deploy/standalone/two-web-servers/web.yaml"];
+
+/// The program there, where `cargo build --release` puts it.
+const PROGRAM: &str = "target/release/waggle";
 
 /// The clean Debian's file with what the booted system has printed.
 const LOG: &str = "dist-check.log";
@@ -43,6 +49,12 @@ pub(super) fn run(release: &Release) -> Result<()> {
     for (file, content) in FILES {
         fs::write(root.join(file), content).with_context(|| format!("write {file} in {}", root.display()))?;
     }
+    let program = release.file(&format!("waggle-{}-{}", release.version, build::TARGET));
+    let files = SOURCE.map(|file| (cargo::root().join(file), file));
+    files
+        .into_iter()
+        .chain([(program, PROGRAM)])
+        .try_for_each(|(from, file)| copy(&from, &root.join("source").join(file)))?;
     let chroot = |words: &[&str]| command::run(Command::new("chroot").arg(&root).args(words));
     chroot(&["dpkg", "--install", &format!("/{name}")])?;
     chroot(&["waggle", "--version"])?;
@@ -50,6 +62,13 @@ pub(super) fn run(release: &Release) -> Result<()> {
     boot(&root)?;
     println!("the package installs, serves and goes again in a clean Debian ({SUITE})");
     Ok(())
+}
+
+/// Copies a file into a folder that need not be there yet.
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    let folder = to.parent().context("a file is in a folder")?;
+    fs::create_dir_all(folder).with_context(|| format!("create {}", folder.display()))?;
+    fs::copy(from, to).with_context(|| format!("copy {}", from.display())).map(drop)
 }
 
 /// Boots the clean Debian, and waits until its unit has ended.

@@ -1,4 +1,5 @@
-# Starts the installed unit in a booted Debian, stops it, and removes the package.
+# Starts the installed unit in a booted Debian, stops it, and removes the package. Then does without the package what
+# docs/standalone.md and docs/install.md say, in their words.
 mkdir -p /etc/waggle/manifests
 cp -r /usr/share/doc/waggle/examples/* /etc/waggle/manifests/
 systemctl daemon-reload
@@ -14,3 +15,20 @@ timeout 120 sh -c 'until waggle ready 2>/dev/null; do sleep 0.2; done'
 dpkg --purge waggle
 test ! -e /sys/fs/bpf/waggle/default
 test ! -e /var/lib/waggle
+rm -r /etc/waggle
+cd /source
+install -m 755 target/release/waggle /usr/local/bin/waggle
+install -m 644 deploy/systemd/waggle.service /etc/systemd/system/waggle.service
+mkdir -p /etc/waggle/manifests
+cp deploy/standalone/two-web-servers/web.yaml /etc/waggle/manifests/
+systemctl enable --now waggle
+timeout 120 sh -c 'until waggle ready 2>/dev/null; do sleep 0.2; done'
+waggle get services web
+journalctl -u waggle
+systemctl disable --now waggle
+install target/release/waggle /usr/local/bin/
+waggle run --manifests /etc/waggle &
+timeout 120 sh -c 'until waggle ready 2>/dev/null; do sleep 0.2; done'
+kill $!
+wait $!
+waggle cleanup

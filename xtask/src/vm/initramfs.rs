@@ -15,7 +15,7 @@ use super::{
     modules::{self, MODULES},
     selection::Selection,
 };
-use crate::{command, ebpf_toolchain::find_program};
+use crate::{cargo, command, ebpf_toolchain::find_program};
 
 /// Programs that are copied from this system.
 const PROGRAMS: [&str; 12] = [
@@ -35,6 +35,9 @@ const PROGRAMS: [&str; 12] = [
 
 /// The folder from which the iptables programs load their matches and targets.
 const XTABLES: &str = "/usr/lib/x86_64-linux-gnu/xtables";
+
+/// The page whose commands the tests type.
+const PAGE: &str = "deploy/README.md";
 
 /// The content of /etc/protocols, by which ipset finds the numbers of protocols.
 const PROTOCOLS: &str = "tcp 6\nudp 17\nsctp 132\n";
@@ -67,6 +70,7 @@ pub(super) fn build(
         copy_libraries(&program, &root)?;
     }
     copy_folder(Path::new(XTABLES), &root)?;
+    copy_page(&root)?;
     for (name, path) in programs {
         // A test executable is mostly debug information, and the file system is in memory.
         let stripped = root.join("waggle").join(name);
@@ -88,6 +92,15 @@ fn copy_modules(kernel: &Kernel, root: &Path) -> Result<()> {
         order.push(name);
     }
     write(&root.join("modules/order"), &(order.join("\n") + "\n"))
+}
+
+/// Copies the page to the path where the tests have it.
+fn copy_page(root: &Path) -> Result<()> {
+    let page = cargo::root().join(PAGE);
+    let target = root.join(page.strip_prefix("/").unwrap_or(&page));
+    let folder = target.parent().unwrap_or(root);
+    fs::create_dir_all(folder).with_context(|| format!("create {}", folder.display()))?;
+    copy(&page, &target)
 }
 
 /// Copies a folder's files to the same paths.

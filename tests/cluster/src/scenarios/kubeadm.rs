@@ -1,49 +1,73 @@
 //! kubeadm's own ConfigMap `kube-proxy` as the configuration of the agents.
 
-use std::process::Command;
-
 use anyhow::{Context as _, Result, ensure};
+use lab::typed::Page;
 
-use super::{cluster::Cluster, tutorial::exposed_under_load, upgrade::needs_waggle};
-use crate::{certificates, command, folders, kubectl, network, proxy};
+use super::{
+    cluster::Cluster,
+    helm::{self, deploy},
+    terminal::Terminal,
+    tutorial::exposed_under_load,
+    upgrade::needs_waggle,
+};
+use crate::{certificates, folders, kubectl, proxy};
 
 /// The namespace of the agents and of kube-proxy.
 const SYSTEM: &str = "--namespace=kube-system";
 
-/// kubeadm installs kube-proxy, whose DaemonSet goes and whose ConfigMap stays, as deploy/README.md says. The agents of
-/// `deploy/overlays/kubeadm` start with that ConfigMap as it is, and serve on.
+/// kubeadm installs kube-proxy, whose DaemonSet goes and whose ConfigMap stays, as the pages say. The agents start with that
+/// ConfigMap as it is, and serve on: those that Helm installs, and those of `deploy/overlays/kubeadm`.
 pub fn kubeadms_config_map_configures_the_agents(cluster: &Cluster) -> Result<()> {
     needs_waggle(cluster)?;
-    install_kube_proxy(cluster)?;
-    cluster.kubectl_outside(&[SYSTEM, "delete", "daemonset/kube-proxy", "--cascade=foreground"])?;
+    let terminal = Terminal::new(cluster)?;
+    install_kube_proxy(&terminal)?;
     let load = exposed_under_load(cluster, 3)?;
-    let outcome = configured(cluster);
+    let mut outcome = by_helm(cluster, &terminal);
     // Even after a failure: other scenarios need the cluster's own agents.
+    let _ = helm::uninstall(&terminal);
+    if outcome.is_ok() {
+        outcome = by_kustomize(cluster);
+    }
     cluster.kubectl_outside(&["apply", "-k", &proxy::overlay(cluster.members.device_mode)])?;
     cluster.daemons_run("waggle")?;
     let end = load.end();
     outcome.and(end)
 }
 
-/// `kubeadm init phase addon kube-proxy`: the DaemonSet, its account, and the ConfigMap.
-fn install_kube_proxy(cluster: &Cluster) -> Result<()> {
-    let program = cluster.programs.path("kubeadm");
-    let mut kubeadm: Command = network::within("control", &program.to_string_lossy());
-    kubeadm.args(["init", "phase", "addon", "kube-proxy", "--config"]).arg(folders::state("kubeadm.json"));
-    kubeadm.arg("--kubeconfig").arg(certificates::kubeconfig("super-admin"));
-    command::output(&mut kubeadm).map(drop)
+/// Installs kube-proxy's DaemonSet, its account, and the ConfigMap, by the page's command. The flags are for a control plane that
+/// `kubeadm init` has not made as a whole.
+pub fn install_kube_proxy(terminal: &Terminal) -> Result<()> {
+    let [addon] = Page::Install.commands("Go back", "kubeadm ")?;
+    let (config, administrator) = (folders::state("kubeadm.json"), certificates::kubeconfig("super-admin"));
+    let flags = format!("--config {} --kubeconfig {}", config.display(), administrator.display());
+    terminal.run(&format!("{addon} {flags}")).map(drop)
 }
 
-/// Replaces the agents by those of the overlay, but for what differs on nodes that share a machine. The kubeconfig in the
-/// ConfigMap is then all that says where the API server is.
-fn configured(cluster: &Cluster) -> Result<()> {
-    let overlay = folders::source().join("../../deploy/overlays/kubeadm").display().to_string();
-    let text = cluster.kubectl_outside(&["kustomize", &overlay])?;
+/// The commands under "kubeadm" for a cluster that has kube-proxy. The kubeconfig in the ConfigMap is then all that says where the
+/// API server is.
+fn by_helm(cluster: &Cluster, terminal: &Terminal) -> Result<()> {
+    // The first is for a new cluster, and the same as under "With Helm".
+    let [_, install] = Page::Install.commands("kubeadm", "helm ")?;
+    let [wait, remove] = Page::Install.commands("kubeadm", "kubectl ")?;
+    cluster.kubectl_outside(&[SYSTEM, "delete", "configmap/waggle-api-server"])?;
+    terminal.run(&(install + &helm::differences(cluster)))?;
+    terminal.run(&wait)?;
+    terminal.run(&remove)?;
+    configured(cluster)
+}
+
+/// Installs the agents of the overlay, but for what differs on nodes that share a machine.
+fn by_kustomize(cluster: &Cluster) -> Result<()> {
+    let text = cluster.kubectl_outside(&["kustomize", &deploy("overlays/kubeadm").display().to_string()])?;
     let (own, shared) = ("path: /sys/fs/cgroup\n", "path: /run/node-cgroup\n");
     ensure!(text.matches(own).count() == 1, "the overlay names the cgroup in another way: {text}");
-    cluster.kubectl_outside(&[SYSTEM, "delete", "configmap/waggle-api-server"])?;
     kubectl::apply(&cluster.programs, &text.replace(own, shared))?;
     cluster.daemons_run("waggle")?;
+    configured(cluster)
+}
+
+/// Checks that every agent has read the ConfigMap.
+fn configured(cluster: &Cluster) -> Result<()> {
     let pods = ["get", "pods", "--selector=app.kubernetes.io/name=waggle", "-o", "name"];
     let pods = cluster.kubectl_outside(&[&[SYSTEM], &pods[..]].concat())?;
     ensure!(pods.lines().count() == usize::from(cluster.members.nodes), "agents: {pods}");

@@ -6,6 +6,7 @@ mod backends;
 mod cluster;
 mod container;
 mod helm;
+mod install;
 mod kubeadm;
 mod load;
 mod many;
@@ -14,6 +15,7 @@ mod outage;
 mod packages;
 mod rules;
 mod takeover;
+mod terminal;
 mod tutorial;
 mod upgrade;
 
@@ -34,7 +36,7 @@ pub struct Arguments {
 /// A scenario's name and function.
 type Scenario = (&'static str, fn(&Cluster) -> Result<()>);
 
-const ALL: [Scenario; 18] = [
+const ALL: [Scenario; 19] = [
     ("the_api_server_accepts_every_package", packages::the_api_server_accepts_every_package),
     (
         "the_api_server_accepts_what_is_for_the_prometheus_operator",
@@ -53,6 +55,10 @@ const ALL: [Scenario; 18] = [
     (
         "helm_installs_updates_and_removes_the_agents_under_load",
         helm::helm_installs_updates_and_removes_the_agents_under_load,
+    ),
+    (
+        "kubectl_installs_updates_and_removes_the_agents_under_load",
+        install::kubectl_installs_updates_and_removes_the_agents_under_load,
     ),
     ("kubeadms_config_map_configures_the_agents", kubeadm::kubeadms_config_map_configures_the_agents),
     // Before the scenarios that stop the API server or remove the agent's rights.

@@ -3,15 +3,17 @@
 use std::{thread, time::Duration};
 
 use anyhow::{Result, ensure};
+use lab::typed::Page;
 
 use super::{
     cluster::{Cluster, eventually, outside},
     load::Load,
     rules::{has_node_port, list, rules},
+    terminal::Terminal,
     tutorial::{deployment, node_port},
     upgrade::needs_waggle,
 };
-use crate::{families::Host, folders::source, proxy};
+use crate::{families::Host, proxy};
 
 /// How long netfilter remembers a connection that has ended (nf_conntrack_tcp_timeout_time_wait), and a little more.
 const MEMORY: Duration = Duration::from_secs(125);
@@ -60,18 +62,10 @@ fn kube_proxy_takes_over(cluster: &Cluster, port: &str) -> Result<()> {
     for number in cluster.members.numbers() {
         eventually("kube-proxy's rules", || has_node_port(Host::Node(number), mode(number), port))?;
     }
-    let overlay = proxy::overlay(cluster.members.device_mode);
-    cluster.kubectl_outside(&["delete", "-k", &overlay, "--cascade=foreground", "--timeout=120s"])?;
-    run_on_every_node(cluster, "cleanup")?;
+    let terminal = Terminal::new(cluster)?;
+    let removal: [String; 4] = Page::Deploy.commands("Upgrade and removal", "kubectl ")?;
+    removal.iter().try_for_each(|line| terminal.run(line).map(drop))?;
     cluster.members.numbers().map(Host::Node).try_for_each(nothing_is_left)
-}
-
-/// Runs the DaemonSet of a folder of `deploy/` once.
-fn run_on_every_node(cluster: &Cluster, name: &str) -> Result<()> {
-    let folder = source().join("../../deploy").join(name).display().to_string();
-    cluster.kubectl_outside(&["apply", "-k", &folder])?;
-    cluster.daemons_run(&format!("waggle-{name}"))?;
-    cluster.kubectl_outside(&["delete", "-k", &folder, "--cascade=foreground", "--timeout=120s"]).map(drop)
 }
 
 fn nothing_is_left(host: Host) -> Result<()> {
@@ -88,5 +82,12 @@ fn waggle_takes_over(cluster: &Cluster) -> Result<()> {
     cluster.daemons_run("waggle")?;
     thread::sleep(MEMORY);
     cluster.members.numbers().map(Host::Node).try_for_each(proxy::stop_kube_proxy)?;
-    run_on_every_node(cluster, "cleanup-kube-proxy")
+    let terminal = Terminal::new(cluster)?;
+    let [apply, wait, log, delete] = Page::Deploy.commands("Remove what kube-proxy has left", "kubectl ")?;
+    terminal.run(&apply)?;
+    terminal.run(&wait)?;
+    let printed = terminal.run(&log)?;
+    terminal.run(&delete)?;
+    ensure!(printed.contains("removed "), "{log}: {printed}");
+    Ok(())
 }

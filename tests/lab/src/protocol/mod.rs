@@ -117,7 +117,7 @@ pub enum Kind {
 /// The kind of a server's answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Mode {
-    /// A line `NAME LOCAL client=PEER` for each line (TCP) or datagram (UDP) received.
+    /// A line `NAME LOCAL client=PEER` for each line (TCP) or datagram (UDP) received; for a request of HTTP, the name.
     Identity,
     /// The bytes that were received.
     Echo,

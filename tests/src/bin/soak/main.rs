@@ -150,3 +150,21 @@ fn disturb(
 fn load_goes_on(tally: &Tally, before: usize) -> bool {
     harness::lab::eventually(harness::lab::START, || tally.answers() > before + 100)
 }
+
+#[cfg(test)]
+mod tests {
+    use harness::lab::typed;
+
+    use super::*;
+
+    #[test]
+    fn the_pages_command_can_be_parsed() {
+        let commands =
+            typed::all("docs/reliability.md").expect("read the page").into_iter().map(|command| command.line);
+        let own: Vec<_> = commands.filter(|line| line.starts_with("cargo xtask soak")).collect();
+        assert!(!own.is_empty());
+        for line in own {
+            assert!(Arguments::try_parse_from(line.split(' ').skip(2)).is_ok(), "{line}");
+        }
+    }
+}

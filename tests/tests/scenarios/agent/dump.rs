@@ -9,7 +9,10 @@ use std::{
 };
 
 use harness::{
-    lab::{Lab, find_program},
+    lab::{
+        Lab, find_program,
+        typed::{self, Page},
+    },
     objects::{ManifestDir, service, slice},
     scene::{Setup, until},
 };
@@ -113,14 +116,13 @@ fn maps_page_shows_what_the_commands_print() {
     assert_eq!(answered.values().sum::<usize>(), CONNECTIONS - 1);
     let open = client.connect_tcp("10.96.0.10:80").unwrap();
 
-    let page = repository("docs/maps.md");
-    let get = |what| {
+    let page = Page::Maps.text().unwrap();
+    let get: [String; 3] = Page::Maps.commands("By Kubernetes names", "waggle get").unwrap();
+    for line in &get {
         let mut command = Command::new(find_program("waggle", "WAGGLE_BIN").unwrap());
-        stdout(command.args(["get", what, "--instance", &node.instance()]))
-    };
-    assert_eq!(get("services").trim_end(), transcript(&page, "waggle get services"));
-    assert_eq!(get("endpoints").trim_end(), transcript(&page, "waggle get endpoints"));
-    assert_eq!(get("backends").trim_end(), transcript(&page, "waggle get backends"));
+        let printed = stdout(command.args(line.split(' ').skip(1)).args(["--instance", &node.instance()]));
+        assert_eq!(printed.trim_end(), transcript(&page, line));
+    }
     for map in ["services", "networks"] {
         let dump = stdout(Command::new("bpftool").args(["map", "dump", "pinned"]).arg(waggle.pins().join(map)));
         let shown = transcript(&page, &format!("bpftool map dump pinned /sys/fs/bpf/waggle/default/{map}"));
@@ -148,6 +150,10 @@ fn every_command_that_waggle_bpftool_prints_dumps_something() {
     assert_eq!(count("bpftool map dump ") + count("bpftool -j map dump "), maps, "{text}");
     assert!(text.lines().any(|line| line == "# Program connect4, attached by connect4"), "{text}");
     assert_eq!(count("bpftool prog dump "), commands.len() - maps, "{text}");
+    for line in typed::all(Page::Maps.path()).unwrap().into_iter().map(|command| command.line) {
+        let own = line.replace("/default/", &format!("/{}/", scene.node.instance()));
+        assert!(!own.starts_with("bpftool ") || commands.contains(&own.as_str()), "{line}: {text}");
+    }
     for command in commands {
         let dumped = stdout(Command::new("bash").args(["-o", "pipefail", "-c", command]));
         let is_filtered = command.contains("| jq ");
@@ -173,7 +179,7 @@ fn explain_page_shows_what_the_command_prints() {
     }
     let command = node.waggle(&folder.source()).allocating("10.96.0.0/16", folder.allocations());
     let _waggle = command.args(["--device-mode", "auto"]).start().unwrap();
-    let page = repository("docs/explain.md");
+    let page = Page::Explain.text().unwrap();
     let program = find_program("waggle", "WAGGLE_BIN").unwrap();
     let instance = node.instance();
     let print = |arguments: &str| {

@@ -11,7 +11,7 @@ use std::{
 };
 
 use harness::{
-    lab::find_program,
+    lab::{find_program, typed::Page},
     objects::service,
     scene::{Family, Outside, PORTS, Scene, Setup, expect, from_outside_by, web, web_slice},
 };
@@ -218,10 +218,12 @@ fn get_flows_and_affinity_show_clients_with_and_without_the_agent_and_after_it_h
 #[test]
 fn completion_completes_in_bash() {
     let program = find_program("waggle", "WAGGLE_BIN").unwrap();
+    let [source] = Page::Reference.commands("`waggle completion`", "source ").unwrap();
+    let source = source.replace("waggle ", "\"$0\" ");
     let complete = |words: &str, current: &str| {
         let last = words.rsplit(' ').next().unwrap();
         let script = format!(
-            "set -e; source <(\"$0\" completion bash)\n\
+            "set -e; {source}\n\
              COMP_WORDS=({words} {current}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1))\n\
              _waggle waggle '{current}' '{last}' || true; echo \"${{COMPREPLY[@]}}\""
         );

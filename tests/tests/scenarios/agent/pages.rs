@@ -24,8 +24,9 @@ use serde_json::{Value, json};
 /// The pages, and what their commands begin with: in commands.md, what follows is a transcript.
 const PAGES: [(&str, &str); 3] = [("commands.md", "# "), ("operate.md", ""), ("troubleshoot.md", "")];
 
-/// Commands that have tests of their own: those for a cluster, and those that go on until Ctrl-C.
-const OTHERS: [&str; 3] = ["kubectl ", "tshark ", "waggle capture"];
+/// Pages with commands that other tests type: those for a cluster, and those that write a file and read it.
+const OTHERS: [(&str, &str); 3] =
+    [("troubleshoot.md", "kubectl "), ("commands.md", "tshark "), ("commands.md", "waggle capture")];
 
 /// The command that goes on until Ctrl-C and prints a table.
 const MONITOR: &str = "waggle monitor";
@@ -57,6 +58,17 @@ fn typed<'a>(page: &'a str, prompt: &str) -> Vec<Typed<'a>> {
         all.extend(of_block);
     }
     all
+}
+
+fn read(page: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs").join(page)).expect("read a page")
+}
+
+/// Returns the commands of a page that no other test types.
+fn own<'a>(page: &str, text: &'a str, prompt: &str) -> Vec<Typed<'a>> {
+    let mut commands = typed(text, prompt);
+    commands.retain(|typed| !OTHERS.iter().any(|(of, start)| *of == page && typed.command.starts_with(start)));
+    commands
 }
 
 /// Whether a line has the titles of a table.
@@ -152,12 +164,9 @@ impl Drop for Monitor {
 
 #[test]
 fn every_command_of_the_pages_runs_on_a_node() {
-    let pages = PAGES.map(|(page, prompt)| {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs").join(page);
-        (fs::read_to_string(path).expect("read a page"), prompt)
-    });
-    let mut commands: Vec<_> = pages.iter().flat_map(|(page, prompt)| typed(page, prompt)).collect();
-    commands.retain(|typed| !OTHERS.iter().any(|other| typed.command.starts_with(other)));
+    let pages = PAGES.map(|(page, _)| read(page));
+    let commands: Vec<_> =
+        PAGES.iter().zip(&pages).flat_map(|((page, prompt), text)| own(page, text, prompt)).collect();
     let lines: BTreeSet<_> = commands.iter().map(|typed| typed.command).collect();
     assert!(lines.len() > 30, "{lines:?}");
     let waggle = find_program("waggle", "WAGGLE_BIN").expect("find waggle");

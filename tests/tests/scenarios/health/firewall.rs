@@ -1,15 +1,13 @@
 //! The firewall by which docs/install.md restricts who may reach the agent's ports.
 
 use std::{
-    fs,
     net::{SocketAddr, TcpStream},
-    path::Path,
     process::Command,
     time::Duration,
 };
 
 use harness::{
-    lab::Netns,
+    lab::{Netns, typed::Page},
     scene::{Scene, Setup, until},
 };
 use proxy_userspace::config::{HEALTH_PORT, PAGE_PORT};
@@ -24,12 +22,10 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The guide's commands that make the firewall, for this network, and the one that removes it.
 fn commands(network: &str) -> (Vec<String>, String) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/install.md");
-    let text = fs::read_to_string(path).expect("read the guide");
-    let make: Vec<_> = text.lines().filter(|line| line.starts_with("nft ")).collect();
+    let [make @ .., remove]: [String; 6] =
+        Page::Install.commands("A firewall on the node", "nft ").expect("read the guide");
     assert!(make.iter().any(|line| line.contains(EXAMPLE)), "{make:?}");
-    let remove = text.split('`').find(|word| word.starts_with("nft delete")).expect("how to remove it");
-    (make.iter().map(|line| line.replace(EXAMPLE, network)).collect(), remove.to_owned())
+    (make.iter().map(|line| line.replace(EXAMPLE, network)).collect(), remove)
 }
 
 fn type_on_the_node(scene: &Scene, line: &str) {

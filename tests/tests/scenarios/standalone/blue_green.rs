@@ -6,7 +6,7 @@ use std::{
 };
 
 use harness::{
-    lab::{Client, TIMEOUT, Transport},
+    lab::{Client, TIMEOUT, Transport, typed::Page},
     load::{End, Tally},
     scene::{expect_by, until},
 };
@@ -19,10 +19,6 @@ const NEXT: &str = "192.168.50.1:8001";
 
 const BLUE: [&str; 2] = ["blue-1", "blue-2"];
 const GREEN: [&str; 2] = ["green-1", "green-2"];
-
-/// The edits, as in docs/standalone.md.
-const ADD_GREEN: &str = "sed -i 's/service-name: shop-next/service-name: shop/' green.yaml";
-const REMOVE_BLUE: &str = "sed -i 's/service-name: shop$/service-name: shop-next/' blue.yaml";
 
 /// How many conversations to wait for between two steps.
 const SOME: usize = 100;
@@ -64,6 +60,9 @@ fn an_endpoint_slice_that_moves_takes_new_connections_with_it_and_none_fails() {
         |to, backends: &[&str]| [local, outside].into_iter().for_each(|client| expect(client, to, backends));
     everywhere(SHOP, &BLUE);
     everywhere(NEXT, &GREEN);
+    let [enter] = Page::Standalone.commands("Blue and green", "cd ").unwrap();
+    let [add_green, remove_blue] =
+        Page::Standalone.commands("Blue and green", "sed ").unwrap().map(|edit| format!("{enter} && {edit}"));
     let old = outside.connect_tcp(SHOP).unwrap();
     let (tally, is_switched) = (Tally::new(), AtomicBool::new(false));
     let loads = [machine.node.client().unwrap(), machine.laptop.client().unwrap()];
@@ -73,10 +72,10 @@ fn an_endpoint_slice_that_moves_takes_new_connections_with_it_and_none_fails() {
             scope.spawn(|| load(client, &tally, &is_switched));
         }
         wait_for_some(&tally);
-        machine.edit(ADD_GREEN);
+        machine.edit(&add_green);
         everywhere(SHOP, &[BLUE, GREEN].concat());
         wait_for_some(&tally);
-        machine.edit(REMOVE_BLUE);
+        machine.edit(&remove_blue);
         everywhere(SHOP, &GREEN);
         is_switched.store(true, Ordering::SeqCst);
         wait_for_some(&tally);

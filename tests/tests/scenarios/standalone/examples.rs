@@ -1,13 +1,19 @@
 //! The examples with one state: who answers where.
 
-use std::process::Command;
+use std::{
+    io::Read as _,
+    process::{Command, Stdio},
+};
 
 use harness::{
-    lab::{Client, Transport, find_program},
-    scene::{expect, expect_by},
+    lab::{Client, Host, Transport, find_program, typed::Page},
+    scene::{WAIT_LIMIT, expect, expect_by},
 };
 
 use super::Machine;
+
+/// Its servers.
+const WEB: [(&str, &[&str]); 2] = [("web-1", &["192.168.50.11:8080"]), ("web-2", &["192.168.50.12:8080"])];
 
 /// Waits until these servers answer a client at each socket, over TCP.
 fn answers(client: &Client, sockets: &[&str], servers: &[&str]) {
@@ -19,8 +25,7 @@ fn answers(client: &Client, sockets: &[&str], servers: &[&str]) {
 #[test]
 fn two_web_servers_share_an_address_also_without_the_agent() {
     let servers = ["web-1", "web-2"];
-    let mut machine =
-        Machine::start("two-web-servers", &[("web-1", &["192.168.50.11:8080"]), ("web-2", &["192.168.50.12:8080"])]);
+    let mut machine = Machine::start("two-web-servers", &WEB);
     let serve = |machine: &Machine| {
         answers(&machine.local, &["10.96.0.10:80", "192.168.50.1:80"], &servers);
         answers(&machine.outside, &["192.168.50.1:80"], &servers);
@@ -32,6 +37,40 @@ fn two_web_servers_share_an_address_also_without_the_agent() {
     let output = cleanup.args(["cleanup", "--instance", &machine.node.instance()]).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     answers(&machine.outside, &["192.168.50.1:80"], &["ECONNREFUSED"]);
+}
+
+/// Types a command on a machine, and returns what it prints.
+fn shell(host: &Host, line: &str) -> String {
+    let mut shell = Command::new("sh");
+    shell.args(["-ec", line]).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut process = host.spawn(shell).unwrap();
+    let (mut printed, mut errors) = (String::new(), String::new());
+    process.take_stdout().unwrap().read_to_string(&mut printed).unwrap();
+    process.take_stderr().unwrap().read_to_string(&mut errors).unwrap();
+    assert!(process.wait(WAIT_LIMIT).unwrap().success(), "{line}: {errors}{printed}");
+    printed
+}
+
+#[test]
+fn the_commands_for_two_web_servers_print_what_the_page_shows() {
+    let machine = Machine::start("two-web-servers", &WEB);
+    let [forward] = Page::Standalone.commands("Install", "sysctl").unwrap();
+    shell(&machine.node, &forward);
+    let [from_outside, by_cluster_ip] = Page::Standalone.commands("Two web servers", "for ").unwrap();
+    let [once] = Page::Standalone.commands("Two web servers", "curl ").unwrap();
+    let [get] = Page::Standalone.commands("Two web servers", "waggle get").unwrap();
+    for (host, line, requests) in
+        [(&*machine.laptop, from_outside, 4), (&*machine.node, by_cluster_ip, 4), (&*machine.node, once, 1)]
+    {
+        let printed = shell(host, &line);
+        let is_name = |name: &str| WEB.iter().any(|(server, _)| *server == name);
+        assert!(printed.lines().count() == requests && printed.lines().all(is_name), "{line}: {printed}");
+    }
+    let waggle = find_program("waggle", "WAGGLE_BIN").unwrap().display().to_string();
+    let own = format!("{} --instance {}", get.replace("waggle", &waggle), machine.node.instance());
+    let printed = shell(&machine.node, &own);
+    let page = Page::Standalone.text().unwrap();
+    assert!(page.contains(&format!("$ {get}\n{printed}```")), "{get}: {printed}");
 }
 
 #[test]
@@ -59,7 +98,8 @@ fn a_dns_server_that_is_not_ready_gets_no_queries() {
         expect(&machine.outside, "192.168.50.1:53".parse().unwrap(), servers);
     };
     serve(&["dns-1", "dns-2"]);
-    machine.edit("sed -i '0,/ready: true/s//ready: false/' dns.yaml");
+    let [take_out] = Page::Standalone.commands("DNS", "sed ").unwrap();
+    machine.edit(&take_out);
     serve(&["dns-2"]);
     machine.edit("sed -i 's/ready: false/ready: true/' dns.yaml");
     serve(&["dns-1", "dns-2"]);

@@ -20,6 +20,9 @@ use harness::{
 };
 use serde_json::Value;
 
+/// The page's folder of manifests.
+const MANIFESTS: &str = "/etc/waggle/manifests";
+
 /// The folder of an example.
 fn folder(example: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/standalone").join(example)
@@ -61,9 +64,10 @@ impl Machine {
         machine
     }
 
-    /// Runs a shell's command line in the folder of manifests.
+    /// Runs a shell's command line in the folder of manifests, which stands for the page's.
     fn edit(&self, line: &str) {
-        let status = Command::new("sh").args(["-ec", line]).current_dir(self.folder.path()).status().unwrap();
+        let line = line.replace(MANIFESTS, &self.folder.path().display().to_string());
+        let status = Command::new("sh").args(["-ec", &line]).current_dir(self.folder.path()).status().unwrap();
         assert!(status.success(), "{line}: {status}");
     }
 

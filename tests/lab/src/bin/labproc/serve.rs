@@ -145,8 +145,21 @@ fn converse(stream: &TcpStream, client: SocketAddr, who: &Identity) -> io::Resul
     let mut input = BufReader::new(input);
     let mut line = Vec::new();
     while input.read_until(b'\n', &mut line)? > 0 {
+        if line.starts_with(b"GET ") {
+            return respond(&mut input, &mut output, &who.name);
+        }
         output.write_all(answer.as_bytes())?;
         line.clear();
     }
     Ok(())
+}
+
+/// Answers a request of HTTP, whose headers are still to be read: a connection with unread bytes would be reset.
+fn respond(input: &mut impl BufRead, output: &mut impl Write, name: &str) -> io::Result<()> {
+    let mut header = String::new();
+    while input.read_line(&mut header)? > 2 {
+        header.clear();
+    }
+    let length = name.len() + 1;
+    write!(output, "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{name}\n")
 }

@@ -9,13 +9,14 @@ mod traced;
 
 use std::{
     io::Write as _,
+    path::Path,
     process::{Command, Stdio},
     time::Duration,
 };
 
 use etherparse::PacketBuilder;
 use harness::{
-    lab::find_program,
+    lab::{find_program, typed::Page},
     scene::{Family, Setup, expect, web, web_slice},
 };
 use nix::pty::openpty;
@@ -24,6 +25,7 @@ use proxy_common::{
     capture::{Captured, bits},
 };
 use proxy_userspace::commands::capture::{Packet, PacketFile, Stage};
+use tempfile::NamedTempFile;
 
 #[test]
 fn what_is_not_there_can_not_be_captured() {
@@ -53,8 +55,8 @@ fn what_is_not_there_can_not_be_captured() {
     assert!(!output.status.success() && errors.contains("write packets to a terminal: they are no text"), "{errors}");
 }
 
-#[test]
-fn tshark_reads_interfaces_comments_and_times() {
+/// A file with a packet that XDP has sent back out of eth0.
+fn with_a_packet() -> NamedTempFile {
     let (client, frontend, backend) = ([192, 0, 2, 9], [192, 168, 50, 1], [10, 244, 2, 1]);
     let syn = |from, to, port| {
         let mut bytes = Vec::new();
@@ -76,12 +78,18 @@ fn tshark_reads_interfaces_comments_and_times() {
         ..Captured::default()
     };
     captured.head[..received.len()].copy_from_slice(&received);
-    let mut file = tempfile::NamedTempFile::new().unwrap();
+    let mut file = NamedTempFile::new().unwrap();
     let mut packets = PacketFile::new(file.as_file_mut(), 1500).unwrap();
     let packet = Packet::new(captured, &left, Stage::Xdp, false);
     packets.write(packet, "eth0", "default/shop → 10.244.2.1:8080", Duration::from_secs(1_000_000_000)).unwrap();
     assert_eq!(packets.finish(0, Duration::from_secs(1_000_000_001)).unwrap(), 2);
     file.flush().unwrap();
+    file
+}
+
+#[test]
+fn tshark_reads_interfaces_comments_and_times() {
+    let file = with_a_packet();
     let mut tshark = Command::new("tshark");
     tshark.args(["-n", "-T", "fields", "-E", "separator=|", "-r"]).arg(file.path());
     for field in ["frame.interface_name", "frame.time_epoch", "ip.src", "ip.dst", "tcp.dstport", "frame.comment"] {
@@ -95,4 +103,19 @@ fn tshark_reads_interfaces_comments_and_times() {
         "{}",
         String::from_utf8_lossy(&output.stderr)
     );
+    // The command of the page separates fields by tabs.
+    assert_eq!(
+        as_documented(file.path()),
+        "eth0 xdp in\t192.0.2.9\t192.168.50.1\tdefault/shop → 10.244.2.1:8080\n\
+         eth0 xdp out\t192.168.50.1\t10.244.2.1\tdefault/shop → 10.244.2.1:8080\n"
+    );
+}
+
+/// What the page's command prints for a file.
+fn as_documented(file: &Path) -> String {
+    let [line] = Page::Commands.commands("waggle capture", "tshark ").unwrap();
+    let line = line.replace("shop.pcapng", &file.display().to_string());
+    let output = Command::new("sh").args(["-c", &line]).output().unwrap();
+    assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
 }

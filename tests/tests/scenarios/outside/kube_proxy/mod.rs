@@ -14,7 +14,7 @@ use std::{
 };
 
 use harness::{
-    lab::{Client, Kind, Node, Socket, find_program},
+    lab::{Client, Kind, Node, Socket, find_program, typed::Page},
     scene::{
         Family, NODE_PORT, Outside, Setup, expect, from_outside_by, output, remember_datagrams, until, web_node_port,
         web_slice,
@@ -40,9 +40,25 @@ fn cleanup(node: &Node, arguments: &[&str]) -> (bool, String) {
     (output.status.success(), text.trim_end().to_owned())
 }
 
-/// Runs `waggle cleanup --kube-proxy` with further arguments, which must succeed.
+/// Types the page's command that says what would be removed.
+fn planned(node: &Node) -> String {
+    let [plan, _] = typed();
+    succeeds(node, &plan)
+}
+
+/// Types the page's command that removes what kube-proxy has left, with further arguments.
 fn cleaned(node: &Node, arguments: &[&str]) -> String {
-    let (success, text) = cleanup(node, &[&["--kube-proxy"], arguments].concat());
+    let [_, remove] = typed();
+    succeeds(node, &[&[remove.as_str()], arguments].concat().join(" "))
+}
+
+fn typed() -> [String; 2] {
+    Page::Deploy.commands("Remove what kube-proxy has left", "waggle cleanup ").unwrap()
+}
+
+/// Runs a command line of `waggle cleanup`, which must succeed.
+fn succeeds(node: &Node, line: &str) -> String {
+    let (success, text) = cleanup(node, &line.split(' ').skip(2).collect::<Vec<_>>());
     assert!(success, "{text}");
     text
 }
@@ -162,11 +178,11 @@ fn scenario(place: Place, outside: &mut Outside) {
     assert_backends_answer(&sockets, "beside new connections");
 
     refuses_while_kube_proxy_runs(node);
-    let planned = cleaned(node, &["--dry-run"]);
+    let plan = planned(node);
     assert_eq!(place.listing(&netns), both, "after a dry run");
     let done = cleaned(node, &[]);
     let settled = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let planned = settled(&planned).replace("would remove", "removed").replace("would add", "added");
+    let planned = settled(&plan).replace("would remove", "removed").replace("would add", "added");
     assert_eq!(planned.replace("would keep", "kept"), settled(&done));
     println!("{done}");
     assert_backends_answer(&sockets, "after the clean-up");

@@ -16,7 +16,7 @@ use nix::sys::signal::Signal;
 
 use super::{
     FIRST_PORT, LONGER_THAN_A_SCENARIO, NOTHING, assert_backends_answer, cleaned, cleanup, connect,
-    ends_with_the_connections,
+    ends_with_the_connections, planned,
     program::{KubeProxy, Mode},
     remove_waggle,
     virtual_servers::forget_datagrams,
@@ -72,7 +72,7 @@ fn mode_page(outside: &Outside) -> Option<String> {
 fn remove(kube_proxy: &KubeProxy, node: &Node, sockets: Open<'_>) {
     let netns = node.netns();
     let before = kube_proxy.mode().listing(netns);
-    cleaned(node, &["--dry-run"]);
+    planned(node);
     assert_eq!(kube_proxy.mode().listing(netns), before, "after a dry run");
     println!("{}", cleaned(node, &[]));
     assert_backends_answer(&sockets, "after the clean-up");
