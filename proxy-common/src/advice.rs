@@ -39,7 +39,7 @@ advice! {
         DropMalformed: "Capture packets to the frontends on this node's devices: a sender or a device on the way \
             damages them. An attack looks like this, too.";
         DropMappedAddress: "Look for the sender: no IPv6 packet on a network may have an IPv4-mapped address (RFC \
-            4291). It is a fault or an attempt to evade filters.";
+            4291). It is a bug, or an attempt to evade filters.";
         DropFragmentOutOfOrder: "Nothing, if there are few: the sender repeats the datagram. If there are many, the \
             network reorders fragments: make packets small enough for the path, so that none are fragmented.";
         DropSnatPortsExhausted: "`waggle get backends` shows for which backend. Add backends, spread the clients \

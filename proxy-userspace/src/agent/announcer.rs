@@ -190,7 +190,10 @@ mod tests {
 
     fn received(events: &mut mpsc::Receiver<ApiEvent>) -> Vec<(String, &'static str)> {
         let events = std::iter::from_fn(|| events.try_recv().ok());
-        events.map(|event| (event.object.to_string(), event.reason.word())).collect()
+        let checked = events.inspect(|ApiEvent { object, reason, .. }| {
+            assert!(reason.objects().contains(&object.kind.to_string()), "{reason:?} is never about {object}");
+        });
+        checked.map(|event| (event.object.to_string(), event.reason.word())).collect()
     }
 
     fn errors(parts: usize) -> Errors {

@@ -3,68 +3,74 @@
 
 use super::ObjectRef;
 
-/// The reason for an Event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Reason {
-    /// A field of an object is not served.
-    NotServed,
-    /// A Service's last change is not in force: a map is full, or can't be written.
-    NotInForce,
-    /// The Service is in force again.
-    InForce,
-    /// Something is not in force on this node.
-    Degraded,
-    /// Everything is in force on this node again.
-    Recovered,
-    /// A hook or device of this node has been without its program for long.
-    HooksMissing,
-    /// Every hook and device has its program again.
-    HooksAttached,
-    /// UDP sockets stay connected to a backend that is gone.
-    StaleBackend,
-    /// A Service's `healthCheckNodePort` can't be listened on.
-    HealthCheckBlocked,
-    /// It is listened on now, or no longer asked for.
-    HealthCheckServed,
+/// Declares the reasons: each with its meaning, the `reason` and `type` of its Events, and the kinds of objects that they are about.
+macro_rules! reasons {
+    ($($(#[doc = $meaning:literal])* $name:ident = $word:literal, $severity:ident, $objects:literal;)*) => {
+        /// The reason for an Event.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Reason { $($(#[doc = $meaning])* $name,)* }
+
+        impl Reason {
+            /// Every reason.
+            #[cfg(test)]
+            pub const ALL: &[Self] = &[$(Self::$name),*];
+
+            /// Returns the `reason` of the Event.
+            pub const fn word(self) -> &'static str {
+                match self { $(Self::$name => $word,)* }
+            }
+
+            /// Returns the `type` of the Event.
+            pub const fn severity(self) -> Severity {
+                match self { $(Self::$name => Severity::$severity,)* }
+            }
+
+            /// Returns the kinds of objects that such Events are about.
+            #[cfg(test)]
+            pub const fn objects(self) -> &'static str {
+                match self { $(Self::$name => $objects,)* }
+            }
+
+            /// Returns what such Events say, without a full stop.
+            #[cfg(test)]
+            pub fn meaning(self) -> &'static str {
+                match self { $(Self::$name => concat!($($meaning),*).trim().trim_end_matches('.'),)* }
+            }
+        }
+    };
 }
 
-impl Reason {
-    /// Every reason.
-    #[cfg(test)]
-    pub const ALL: [Self; 10] = [
-        Self::NotServed,
-        Self::NotInForce,
-        Self::InForce,
-        Self::Degraded,
-        Self::Recovered,
-        Self::HooksMissing,
-        Self::HooksAttached,
-        Self::StaleBackend,
-        Self::HealthCheckBlocked,
-        Self::HealthCheckServed,
-    ];
+reasons! {
+    /// A field of an object is not served: it is malformed, refused, or another Service has it already.
+    NotServed = "NotServed", Warning, "Service, or Node";
+    /// The Service's last change is not in force, because a map is full or can't be written. What was in force still is.
+    NotInForce = "NotInForce", Warning, "Service";
+    /// The Service's last change is in force now.
+    InForce = "InForce", Normal, "Service";
+    /// Something is not in force on this node; the Event has the number of parts.
+    Degraded = "Degraded", Warning, "Node";
+    /// Everything is in force on this node again.
+    Recovered = "Recovered", Normal, "Node";
+    /// A hook of the cgroup, or a device, has been without its program for a minute.
+    HooksMissing = "HooksMissing", Warning, "Node";
+    /// Every hook and device has its program again.
+    HooksAttached = "HooksAttached", Normal, "Node";
+    /// UDP sockets stay connected to backends that are gone, because the kernel refuses to end them or a namespace can't be looked
+    /// into. Not with `--udp-termination=false`.
+    StaleBackend = "StaleBackend", Warning, "Node";
+    /// The Service's `healthCheckNodePort` can't be listened on at the node that the Event names. The reason is kube-proxy's word.
+    HealthCheckBlocked = "FailedToStartServiceHealthcheck", Warning, "Service";
+    /// The Service's `healthCheckNodePort` is listened on now, or no longer asked for.
+    HealthCheckServed = "StartedServiceHealthcheck", Normal, "Service";
+}
 
-    /// Returns the `reason` of the Event.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::NotServed => "NotServed",
-            Self::NotInForce => "NotInForce",
-            Self::InForce => "InForce",
-            Self::Degraded => "Degraded",
-            Self::Recovered => "Recovered",
-            Self::HooksMissing => "HooksMissing",
-            Self::HooksAttached => "HooksAttached",
-            Self::StaleBackend => "StaleBackend",
-            // kube-proxy's word.
-            Self::HealthCheckBlocked => "FailedToStartServiceHealthcheck",
-            Self::HealthCheckServed => "StartedServiceHealthcheck",
-        }
-    }
-
-    /// Whether the Event's `type` is Normal rather than Warning.
-    pub fn is_good(self) -> bool {
-        matches!(self, Self::InForce | Self::Recovered | Self::HooksAttached | Self::HealthCheckServed)
-    }
+/// The `type` of an Event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Severity {
+    /// Something works again.
+    Normal,
+    /// Something may need an administrator.
+    Warning,
 }
 
 /// An Event to be written.
@@ -76,19 +82,4 @@ pub struct ApiEvent {
     pub reason: Reason,
     /// The text for people.
     pub note: String,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_page_of_events_has_every_reason_and_its_type() {
-        let text = include_str!("../../../docs/metrics.md");
-        let (_, events) = text.split_once("## Events").unwrap();
-        let rows = events.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` | "));
-        let documented: Vec<_> = rows.filter_map(|(word, rest)| Some((word, rest.split_once(" |")?.0))).collect();
-        let kind = |reason: Reason| if reason.is_good() { "Normal" } else { "Warning" };
-        assert_eq!(documented, Reason::ALL.map(|reason| (reason.word(), kind(reason))));
-    }
 }

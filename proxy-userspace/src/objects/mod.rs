@@ -60,6 +60,6 @@ pub(crate) use self::{
     endpoint_slice::{HEADLESS_LABEL, TRIGGER_TIME},
     service::PROXY_NAME_LABEL,
 };
-pub use api_event::{ApiEvent, Reason};
+pub use api_event::{ApiEvent, Reason, Severity};
 pub use event::{Event, Kind, Object, ObjectRef};
 pub use local_addresses::LocalAddresses;

@@ -8,7 +8,7 @@ mod connections;
 mod health;
 pub mod labels;
 mod listener;
-mod metrics;
+pub(crate) mod metrics;
 pub mod page;
 pub mod ports;
 mod respond;

@@ -1,4 +1,5 @@
-//! `cargo xtask docs`: writes docs/reference.md from the code, and makes the book of all pages, if mdbook is installed.
+//! `cargo xtask docs`: writes docs/reference.md and the tables of docs/metrics.md from the code, and makes the book of all pages, if
+//! mdbook is installed.
 
 mod book;
 mod html;
@@ -12,7 +13,7 @@ use crate::{
     setup::{self, Purpose},
 };
 
-/// The test that compares docs/reference.md with the code, and the variable that makes it write the file instead.
+/// The test that compares these pages with the code, and the variable that makes it write them instead.
 const REFERENCE: (&str, &str) = ("the_reference_is_what_the_code_says", "WAGGLE_UPDATE_REFERENCE");
 
 /// Runs the command. With `only_book`, writes no page of the repository, and fails if mdbook is not installed.

@@ -100,3 +100,23 @@ impl FlowArgs {
         FlowConfig { timeouts, associations, answer_echo: args.answer_echo, reject_rate: args.reject_rate }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_that_help_texts_say_are_the_defaults() {
+        let command = FlowArgs::augment_args(clap::Command::new("flows"));
+        for (name, default) in [
+            ("tcp_established", DEFAULT.tcp_established),
+            ("tcp_close_wait", DEFAULT.tcp_close_wait),
+            ("udp", DEFAULT.udp),
+            ("udp_stream", DEFAULT.udp_stream),
+        ] {
+            let argument = command.get_arguments().find(|argument| argument.get_id() == name).unwrap();
+            let help = argument.get_help().unwrap().to_string();
+            assert!(help.ends_with(&format!(" [default: {default}]")), "{name}: {help}");
+        }
+    }
+}

@@ -12,7 +12,7 @@ use crate::config::{BindAddress, PAGE_PORT};
 pub struct PageArgs {
     /// Serve a read-only page about what the node serves, at `IP`, `IP:PORT` or `PORT`; without a value at 127.0.0.1:10247. It
     /// asks for no password: whoever reaches the address sees the names of Services and the addresses of backends and clients
-    /// [default: off]
+    /// [default: no page]
     #[arg(long, value_name = "ADDRESS", num_args = 0..=1, require_equals = true, default_missing_value = "10247")]
     pub page: Option<BindAddress>,
 }

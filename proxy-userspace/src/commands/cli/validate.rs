@@ -29,7 +29,7 @@ pub struct ValidateArgs {
     /// Ports that node ports are allocated from
     #[arg(long, value_name = "FIRST-LAST", default_value = "30000-32767")]
     pub service_node_port_range: PortRange,
-    /// externalIPs that Services may have: CIDRs, or `none` [default: all]
+    /// externalIPs that Services may have: CIDRs, or `none` [default: all, as in kube-proxy]
     #[arg(long, value_name = "none|CIDR,…")]
     pub external_ip_cidrs: Option<ExternalIps>,
     /// Output format

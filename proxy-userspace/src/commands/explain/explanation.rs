@@ -177,7 +177,7 @@ pub struct ProgramsPart {
     pub hooks: Vec<&'static str>,
     /// The hook that decided.
     pub decided_by: Option<&'static str>,
-    /// As in [`VerdictPart`], or `fault`.
+    /// As in [`VerdictPart`], or `failed`.
     pub outcome: Option<&'static str>,
     /// The label of the reason that was counted, if the packet was refused.
     pub reason: Option<&'static str>,
@@ -186,7 +186,7 @@ pub struct ProgramsPart {
     /// The packet after translation; `None` if it was not translated.
     pub translated: Option<TranslatedPart>,
     /// How the programs failed, in words.
-    pub fault: Option<String>,
+    pub failure: Option<String>,
     /// In which ways the programs and the other parts disagree, in words: a bug of Waggle.
     pub disagreements: Vec<String>,
     /// Why the programs were not run, in words.

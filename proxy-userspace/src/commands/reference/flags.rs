@@ -17,15 +17,17 @@ pub(super) fn section() -> String {
     let intro = "\
 ## Commands
 
-Each command prints its part of this by `--help`. A flag and its value may also be joined by `=`.
+Each command prints its part of this by `--help`, and `waggle --version` the release. A flag and its value may also be joined by
+`=`.
 ";
     let commands = cli.get_subcommands().filter(|command| !command.is_hide_set()).map(command);
     std::iter::once(intro.to_owned()).chain(commands).collect::<Vec<_>>().join("\n")
 }
 
 fn command(command: &Command) -> String {
-    let about = command.get_about().map(ToString::to_string).unwrap_or_default();
-    let mut text = format!("### `waggle {}`\n\n{}\n", command.get_name(), sentence(&about));
+    let about = command.get_long_about().or(command.get_about()).map(ToString::to_string).unwrap_or_default();
+    let about: Vec<_> = about.split("\n\n").map(|part| paragraph(&sentence(part))).collect();
+    let mut text = format!("### `waggle {}`\n\n{}", command.get_name(), about.join("\n"));
     let shown = command.get_arguments().filter(|argument| !argument.is_hide_set() && argument.get_id() != "help");
     let mut groups: Vec<(&str, Vec<&Arg>)> = Vec::new();
     for argument in shown {
@@ -73,7 +75,7 @@ fn argument(argument: &Arg) -> String {
     let help = argument.get_help().map(ToString::to_string).unwrap_or_default();
     // Where the default is no value, the help says it itself.
     let (help, own) = match help.split_once(" [default: ") {
-        Some((help, default)) => (help.to_owned(), Some(default.trim_end_matches(']').to_owned())),
+        Some((help, default)) => (help.to_owned(), Some(shown(default.trim_end_matches(']')))),
         None => (help, None),
     };
     let defaults = argument.get_default_values().iter().map(|value| format!("`{}`", value.to_string_lossy()));
@@ -86,6 +88,11 @@ fn argument(argument: &Arg) -> String {
     let sentences = std::iter::once(format!("{}: {help}", usage(argument))).chain(notes);
     let text = item(&sentences.map(|text| sentence(&text)).collect::<Vec<_>>().join(" "));
     text + &values(argument)
+}
+
+/// Returns a default that the help says: a value is code, a description has several words.
+fn shown(default: &str) -> String {
+    if default.contains(' ') { default.to_owned() } else { format!("`{default}`") }
 }
 
 fn aliases(argument: &Arg) -> Option<String> {

@@ -13,11 +13,11 @@ use crate::{
     watch::contact::Contact,
 };
 
-/// How long each fault of the examples has lasted.
+/// How long what is wrong in the examples has lasted.
 const LONG: Duration = Duration::from_secs(700);
 
 /// Returns, for each thing that makes an agent unhealthy, the sentence and what to do about it.
-fn faults() -> [(String, &'static str); 7] {
+fn problems() -> [(String, &'static str); 7] {
     let contact = Contact::new();
     let start = Instant::now();
     let now = start + LONG;
@@ -52,7 +52,7 @@ fn faults() -> [(String, &'static str); 7] {
     ];
     examples.map(|(status, remedy)| {
         let problems = status.problems(now);
-        let [problem] = problems.as_slice() else { panic!("an example has one fault: {problems:?}") };
+        let [problem] = problems.as_slice() else { panic!("an example has one problem: {problems:?}") };
         (problem.clone(), remedy)
     })
 }
@@ -66,12 +66,12 @@ fn lacking(healthy: &Status, place: AttachPoint, name: &str, since: Instant) -> 
 
 /// Returns the section.
 pub(super) fn section() -> String {
-    let rows = faults().map(|(problem, remedy)| row([&format!("`{problem}`"), remedy]));
+    let rows = problems().map(|(problem, remedy)| row([&format!("`{problem}`"), remedy]));
     format!(
         "\
 ## What makes the agent unhealthy
 
-`/healthz` and `/livez` on port 10256 then respond 503, and the field `reasons` of the response has a sentence for each fault.
+`/healthz` and `/livez` on port 10256 then respond 503, and the field `reasons` of the response has a sentence for each reason.
 Numbers and names here are examples.
 
 {}{}

@@ -8,6 +8,7 @@ use std::{
 
 use super::{
     super::health::Probe,
+    IP_FAMILY,
     page::{Page, whole},
 };
 use crate::{agent::status::Status, objects::Kind, server::ports::HealthCounts};
@@ -32,17 +33,16 @@ pub(super) fn write(page: &mut Page<'_>, status: &Status, health: &HealthCounts)
         FAMILIES.into_iter().zip(status.no_local.internal).map(|(family, count)| (family, "internal", count));
     let external =
         FAMILIES.into_iter().zip(status.no_local.external).map(|(family, count)| (family, "external", count));
-    let series = internal
-        .chain(external)
-        .map(|(family, policy, count)| ([("ip_family", family), ("traffic_policy", policy)], f64::from(count)));
     page.gauges(
         "kubeproxy_sync_proxy_rules_no_local_endpoints_total",
-        "Service ports with a traffic policy of Local and endpoints on other nodes only",
-        series,
+        "Service ports whose internal or external traffic policy is Local and whose endpoints are all on other nodes. A gauge in \
+         spite of its name, as in kube-proxy",
+        [IP_FAMILY, "traffic_policy"],
+        internal.chain(external).map(|(family, policy, count)| ([family, policy], f64::from(count))),
     )?;
-    let codes = |question| health.counts(question).map(|(code, count)| ([("code", code.as_str().to_owned())], count));
-    page.counters("kubeproxy_proxy_healthz", "Responses of /healthz", codes(Probe::Healthz))?;
-    page.counters("kubeproxy_proxy_livez", "Responses of /livez", codes(Probe::Livez))
+    let codes = |probe| health.counts(probe).map(|(code, count)| ([code.as_str().to_owned()], count));
+    page.counters("kubeproxy_proxy_healthz", "Responses of /healthz", ["code"], codes(Probe::Healthz))?;
+    page.counters("kubeproxy_proxy_livez", "Responses of /livez", ["code"], codes(Probe::Livez))
 }
 
 fn durations(page: &mut Page<'_>, status: &Status) -> fmt::Result {
@@ -53,8 +53,10 @@ fn durations(page: &mut Page<'_>, status: &Status) -> fmt::Result {
     )?;
     page.histograms(
         "kubeproxy_network_programming_duration_seconds",
-        "Seconds from a change of a Pod or Service, by the trigger time of its EndpointSlice, until it was in force",
-        FAMILIES.into_iter().map(|family| [("ip_family", family)]).zip(&status.durations.changes),
+        "Seconds from a change of a Pod or Service, by the annotation endpoints.kubernetes.io/last-change-trigger-time of its \
+         EndpointSlice, until it was in force. Only changes that happen while the agent runs count (N11)",
+        IP_FAMILY,
+        FAMILIES.into_iter().zip(&status.durations.changes),
     )
 }
 
@@ -74,7 +76,7 @@ fn changes(page: &mut Page<'_>, status: &Status) -> fmt::Result {
     ] {
         let of = |events: &std::collections::BTreeMap<Kind, u64>| events.get(&kind).copied().unwrap_or(0);
         let (taken, served) = (of(&status.events), of(&status.events_served));
-        page.counter(total, &format!("Changes of {kind}s"), taken)?;
+        page.counter(total, &format!("Changes of {kind}s that were received"), taken)?;
         page.gauge(pending, &format!("Changes of {kind}s that are not in force yet"), whole(taken - served))?;
     }
     Ok(())

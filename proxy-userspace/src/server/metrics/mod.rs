@@ -7,6 +7,7 @@ mod maps;
 mod page;
 mod process;
 mod programs;
+mod services;
 mod text;
 mod waggle;
 mod watch;
@@ -35,6 +36,27 @@ use self::{page::Page, text::Format};
 use super::{listener::HttpResponse, ports::HealthCounts, respond, scraped::Scraped};
 use crate::{agent::status::Status, logging::errors::Report};
 
+/// The label for the IP family, as kube-proxy has it.
+const IP_FAMILY: &str = "ip_family";
+
+/// A part of the page, which has a table of its own in docs/metrics.md.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// Metrics with names that kube-proxy has, too.
+    KubeProxy,
+    /// The agent's own state.
+    Agent,
+    /// Services and backends.
+    Services,
+    /// Programs and maps.
+    Programs,
+}
+
+impl Part {
+    /// Every part, in the order of the page.
+    pub(crate) const ALL: [Self; 4] = [Self::KubeProxy, Self::Agent, Self::Services, Self::Programs];
+}
+
 /// All metrics of this agent.
 #[derive(Clone)]
 pub(super) struct Metrics {
@@ -48,13 +70,7 @@ impl Metrics {
     pub(super) fn new(scraped: Scraped, health: Arc<HealthCounts>, count: LastCount) -> Self {
         let configuration = scraped.configuration.clone();
         let mut registry = Registry::default();
-        registry.register_collector(Box::new(Sources {
-            scraped,
-            health,
-            started: SystemTime::now(),
-            count,
-            is_logged: AtomicBool::default(),
-        }));
+        registry.register_collector(Box::new(Sources::new(scraped, health, count)));
         Self { registry: Arc::new(registry), configuration, last: Arc::default() }
     }
 
@@ -103,6 +119,31 @@ struct Sources {
 }
 
 impl Sources {
+    fn new(scraped: Scraped, health: Arc<HealthCounts>, count: LastCount) -> Self {
+        Self { scraped, health, started: SystemTime::now(), count, is_logged: AtomicBool::default() }
+    }
+
+    /// Writes a part of the page.
+    fn write(&self, page: &mut Page<'_>, part: Part) -> fmt::Result {
+        let status = self.scraped.status.borrow().clone();
+        match part {
+            Part::KubeProxy => {
+                kube_proxy::write(page, &status, &self.health)?;
+                watch::requests(page, &status)?;
+                process::write(page, self.started)
+            }
+            Part::Agent => {
+                waggle::write(page, &status)?;
+                watch::write(page, &status)
+            }
+            Part::Services => self.write_services(page, &status),
+            Part::Programs => {
+                self.write_maps(page, &status)?;
+                programs::write(page, &self.scraped.programs.statistics())
+            }
+        }
+    }
+
     /// Returns what was read, or the default if that failed. Logs the first failure, unless no plan has been written yet: there
     /// may be no maps before.
     fn or_nothing<T: Default, E: std::error::Error + 'static>(&self, status: &Status, read: Result<T, E>) -> T {
@@ -123,16 +164,10 @@ impl fmt::Debug for Sources {
 
 impl Collector for Sources {
     fn encode(&self, encoder: DescriptorEncoder) -> fmt::Result {
-        let status = self.scraped.status.borrow().clone();
-        let mut page = Page(encoder);
-        kube_proxy::write(&mut page, &status, &self.health)?;
-        waggle::write(&mut page, &status)?;
-        watch::write(&mut page, &status)?;
-        programs::write(&mut page, &self.scraped.programs.statistics())?;
-        self.write_maps(&mut page, &status)?;
-        process::write(&mut page, self.started)
+        let mut page = Page::new(encoder);
+        Part::ALL.into_iter().try_for_each(|part| self.write(&mut page, part))
     }
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -16,9 +16,14 @@ use super::page::{Page, whole};
 pub(super) fn write(page: &mut Page<'_>, started: SystemTime) -> fmt::Result {
     let memory = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let descriptors = fs::read_dir("/proc/self/fd").map_or(0, |entries| entries.count() as u64);
-    page.time("process_cpu_seconds", "CPU time that the agent has used", processor())?;
-    page.gauge("process_resident_memory_bytes", "Memory of the agent, without its maps", kilobytes(&memory, "VmRSS"))?;
-    page.gauge("process_virtual_memory_bytes", "Address space of the agent", kilobytes(&memory, "VmSize"))?;
+    page.time("process_cpu_seconds", "Seconds of CPU time that the agent has used", processor())?;
+    page.gauge(
+        "process_resident_memory_bytes",
+        "Memory of the agent, in bytes. The maps are the kernel's and not in it, but those that the agent has mapped are, as far \
+         as it uses them",
+        kilobytes(&memory, "VmRSS"),
+    )?;
+    page.gauge("process_virtual_memory_bytes", "Address space of the agent, in bytes", kilobytes(&memory, "VmSize"))?;
     page.gauge("process_open_fds", "Open file descriptors of the agent", whole(descriptors))?;
     let limit = getrlimit(Resource::RLIMIT_NOFILE).map_or(0, |(soft, _)| soft);
     page.gauge("process_max_fds", "File descriptors that the agent may open", whole(limit))?;

@@ -18,7 +18,7 @@ use tracing::debug;
 use super::link::Link;
 use crate::{
     logging::errors::Report,
-    objects::{ApiEvent, Kind, Node, Service},
+    objects::{ApiEvent, Kind, Node, Service, Severity},
 };
 
 /// The name of the reporting controller.
@@ -50,7 +50,10 @@ fn client(link: Arc<Link>) -> Client {
 async fn write(client: &Client, recorder: &Recorder, event: &ApiEvent) -> Result<(), kube::Error> {
     let Some(about) = reference(client, event).await? else { return Ok(()) };
     let word = event.reason.word();
-    let type_ = if event.reason.is_good() { EventType::Normal } else { EventType::Warning };
+    let type_ = match event.reason.severity() {
+        Severity::Normal => EventType::Normal,
+        Severity::Warning => EventType::Warning,
+    };
     let note = Some(event.note[..event.note.floor_char_boundary(NOTE)].to_owned());
     let event = Event { type_, reason: word.to_owned(), note, action: "Program".to_owned(), secondary: None };
     recorder.publish(&event, &about).await

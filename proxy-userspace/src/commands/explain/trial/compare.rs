@@ -51,7 +51,7 @@ fn as_new(said: &Explanation, trial: &Trial) -> Vec<String> {
     let (outcome, reason) = (said.verdict.outcome, said.verdict.reason);
     let agrees = match &trial.decided {
         Decided::Left(seen) | Decided::Sent(seen, _) if outcome == "served" => return translation(said, trial, seen),
-        Decided::Left(_) | Decided::Sent(..) | Decided::Fault(_) | Decided::Dropped(None) => false,
+        Decided::Left(_) | Decided::Sent(..) | Decided::Failed(_) | Decided::Dropped(None) => false,
         Decided::Passed => outcome == "passes" || outcome == "served" && may_pass(said),
         Decided::Refused(counter, _) | Decided::Dropped(Some(counter)) => {
             let label = counter.label().1;
@@ -117,6 +117,6 @@ fn words(decided: &Decided) -> String {
         Decided::Sent(seen, _) => format!("send it to {}", seen.destination),
         Decided::Refused(counter, _) | Decided::Dropped(Some(counter)) => format!("refuse it, {}", counter.label().1),
         Decided::Dropped(None) => "drop it without a reason".to_owned(),
-        Decided::Fault(fault) => format!("fail: {fault}"),
+        Decided::Failed(failure) => format!("fail: {failure}"),
     }
 }

@@ -64,7 +64,7 @@ enum Decided {
     /// It is dropped, and counted by this reason.
     Dropped(Option<Counter>),
     /// The programs failed in some way.
-    Fault(String),
+    Failed(String),
 }
 
 /// Runs the programs on the first packet of the connection, and compares with what the explanation says. Returns `None` if no
@@ -147,7 +147,7 @@ fn decide(
     let refusal = counted.keys().copied().find(|counter| counter.label().0 != Outcome::Done);
     let seen = changed.map(packet::read);
     match (action, seen, refusal) {
-        (Action::Fault(result), ..) => Decided::Fault(format!("a program returned {result}")),
+        (Action::Fault(result), ..) => Decided::Failed(format!("a program returned {result}")),
         (Action::Drop, _, refusal) => Decided::Dropped(refusal),
         (Action::Send, Some(Some(seen)), Some(refusal)) => Decided::Refused(refusal, seen),
         (Action::Send, Some(Some(seen)), None) => {
@@ -156,10 +156,10 @@ fn decide(
         }
         (Action::Pass, Some(Some(seen)), None) => Decided::Left(seen),
         (Action::Pass, None, None) => Decided::Passed,
-        (_, Some(None), _) => Decided::Fault("the packet is damaged afterwards".to_owned()),
-        (Action::Send, None, _) => Decided::Fault("the packet is sent without a change".to_owned()),
+        (_, Some(None), _) => Decided::Failed("the packet is damaged afterwards".to_owned()),
+        (Action::Send, None, _) => Decided::Failed("the packet is sent without a change".to_owned()),
         (Action::Pass, _, Some(refusal)) => {
-            Decided::Fault(format!("the packet passes, although {} is counted", refusal.label().1))
+            Decided::Failed(format!("the packet passes, although {} is counted", refusal.label().1))
         }
     }
 }

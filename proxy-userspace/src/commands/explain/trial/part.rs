@@ -27,7 +27,7 @@ pub fn part(trial: &Trial, disagreements: Vec<String>) -> ProgramsPart {
             part.answer = Some(if answer.is_reset { "RST" } else { "ICMP error" });
         }
         Decided::Dropped(reason) => part.reason = reason.map(|reason| reason.label().1),
-        Decided::Fault(fault) => part.fault = Some(fault.clone()),
+        Decided::Failed(failure) => part.failure = Some(failure.clone()),
     }
     part
 }
@@ -41,7 +41,7 @@ const fn outcome(decided: &Decided) -> &'static str {
             _ => "dropped",
         },
         Decided::Dropped(_) => "dropped",
-        Decided::Fault(_) => "fault",
+        Decided::Failed(_) => "failed",
     }
 }
 
@@ -87,6 +87,6 @@ fn did(part: &ProgramsPart) -> String {
         (Some("dropped"), ..) => format!("{by} drops it{reason}"),
         (Some("passes"), ..) if part.hooks.len() > 1 => "XDP and TC pass it untouched".to_owned(),
         (Some("passes"), ..) => format!("{by} passes it untouched"),
-        _ => format!("{by} fails: {}", part.fault.as_deref().unwrap_or("the result is unknown")),
+        _ => format!("{by} fails: {}", part.failure.as_deref().unwrap_or("the result is unknown")),
     }
 }

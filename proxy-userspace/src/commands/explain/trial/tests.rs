@@ -118,7 +118,7 @@ fn other_verdicts_disagree() {
         ),
         (
             dialled("198.51.100.1", 80),
-            Decided::Fault("a program returned 9".to_owned()),
+            Decided::Failed("a program returned 9".to_owned()),
             "the verdict is passes, and the programs fail: a program returned 9",
         ),
     ] {
@@ -217,11 +217,11 @@ fn results_and_counters_say_what_was_decided() {
         let decided = decide(action, changed, counted, |_| Some("eth0".to_owned()));
         assert_eq!(decided, expected, "{action:?}");
     }
-    let faults = [
+    let failures = [
         decide(Action::Fault(9), None, &none, |_| None),
         decide(Action::Send, None, &none, |_| None),
         decide(Action::Pass, Some(&frame[..20]), &none, |_| None),
         decide(Action::Pass, None, &refused(Counter::DropNoRoute), |_| None),
     ];
-    assert!(faults.iter().all(|decided| matches!(decided, Decided::Fault(_))), "{faults:?}");
+    assert!(failures.iter().all(|decided| matches!(decided, Decided::Failed(_))), "{failures:?}");
 }
