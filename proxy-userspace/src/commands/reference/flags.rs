@@ -1,6 +1,6 @@
 //! The commands with their arguments and flags, from the definition of the command line.
 
-use clap::{Arg, ArgAction, Command, CommandFactory as _};
+use clap::{Arg, ArgAction, Command, CommandFactory as _, builder::PossibleValue};
 
 use super::text::{item, paragraph, sentence};
 use crate::commands::cli::Cli;
@@ -82,6 +82,7 @@ fn argument(argument: &Arg) -> String {
     let is_switch = matches!(argument.get_action(), ArgAction::SetTrue);
     let default = own.or_else(|| (!is_switch).then(|| defaults.collect::<Vec<_>>().join(", ")));
     let mut notes: Vec<String> = Vec::new();
+    notes.extend(plain_values(argument));
     notes.extend(default.filter(|default| !default.is_empty()).map(|default| format!("Default: {default}")));
     notes.extend(argument.get_env().map(|name| format!("Environment: `{}`", name.to_string_lossy())));
     notes.extend(aliases(argument));
@@ -99,6 +100,15 @@ fn aliases(argument: &Arg) -> Option<String> {
     let aliases = argument.get_all_aliases()?;
     let aliases: Vec<_> = aliases.iter().map(|alias| format!("`--{alias}`")).collect();
     (!aliases.is_empty()).then(|| format!("kube-proxy's name: {}", aliases.join(", ")))
+}
+
+/// Returns the values that the argument may have, if they are known and say nothing of themselves.
+fn plain_values(argument: &Arg) -> Option<String> {
+    let values = argument.get_possible_values();
+    let is_shown = |value: &&PossibleValue| !value.is_hide_set() && value.get_help().is_none();
+    let names: Vec<_> = values.iter().filter(is_shown).map(|value| format!("`{}`", value.get_name())).collect();
+    // Of a BOOL everyone knows the values.
+    (!names.is_empty() && names[0] != "`true`").then(|| format!("One of {}", names.join(", ")))
 }
 
 /// Returns an item for each value that the argument may have, if the values are known and say something.
