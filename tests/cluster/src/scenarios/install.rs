@@ -102,10 +102,11 @@ fn look(cluster: &Cluster, terminal: &Terminal) -> Result<()> {
     let printed = terminal.run(&pods)?;
     ensure!(printed.lines().count() == 1 + usize::from(cluster.members.nodes), "{pods}: {printed}");
     ensure!(terminal.run(&services)?.contains("web"), "{services}");
-    // The agent's own program stands for that of the administrator's machine.
+    // The agent's own program stands for that of the administrator's machine. The cluster's ranges need not be the default.
     let [validate] = Page::Reference.commands("`waggle validate`", "kubectl ")?;
+    let ranges = cluster.members.families.service_networks().join(",");
     let validate = validate.replace("| waggle", "| kubectl -n kube-system exec -i daemonset/waggle -- waggle");
-    let printed = terminal.run(&validate)?;
+    let printed = terminal.run(&format!("{validate} --service-cidr={ranges}"))?;
     ensure!(printed.contains("would be served"), "{validate}: {printed}");
     Ok(())
 }
