@@ -31,6 +31,7 @@ const CONTAINERFILE: Runner =
     No("the cluster's tests need no container engine: `cargo xtask cluster up --containerfile` builds the \
                                   same file by buildah, from base images of registries");
 pub(super) const DIST: &str = "xtask/src/dist/dist-check.sh";
+const CILIUM: Runner = No("the page says that no test here runs Cilium");
 const EXAMPLE: Runner = Parses("an example, with names of objects that are in no cluster");
 const PAGES: &str = "every_command_of_the_pages_runs_on_a_node";
 const PUSH: Runner = No("the registry is the reader's");
@@ -64,6 +65,7 @@ const COMMANDS: &[(&str, &str, Runner)] = &[
     ("docs/explain.md", "waggle explain", Reads("explain_page_shows_what_the_command_prints")),
     ("docs/install.md", "podman build", CONTAINERFILE),
     ("docs/install.md", "podman push", PUSH),
+    ("docs/install.md", "skopeo copy", PUSH),
     (
         "docs/install.md",
         "kubeadm init --skip-phases",
@@ -75,6 +77,7 @@ const COMMANDS: &[(&str, &str, Runner)] = &[
     ("docs/install.md", "docker", UNTRIED),
     ("docs/install.md", "helm install waggle deploy/chart -n kube-system --set apiServer.host=kind", UNTRIED),
     ("docs/install.md", "curl -sfL https://get.k3s.io", UNTRIED),
+    ("docs/install.md", "export KUBECONFIG", UNTRIED),
     (
         "docs/install.md",
         "helm install waggle deploy/chart -n kube-system --set image.repository=REGISTRY/waggle --set apiServer.host=127.0.0.1",
@@ -90,6 +93,9 @@ const COMMANDS: &[(&str, &str, Runner)] = &[
         Parses("scenarios with an API server start agents with these flags and more"),
     ),
     ("docs/maps.md", "bpftool", Reads("every_command_that_waggle_bpftool_prints_dumps_something")),
+    ("docs/migrate.md", "helm upgrade cilium", CILIUM),
+    ("docs/migrate.md", "kubectl -n kube-system rollout status daemonset/cilium", CILIUM),
+    ("docs/migrate.md", "kubectl -n kube-system exec daemonset/cilium", CILIUM),
     ("docs/operate.md", "", Reads(PAGES)),
     ("docs/page.md", "waggle run --page", Parses("scenarios with a browser start agents with this flag and more")),
     ("docs/page.md", "ssh", No("there is no second machine here that accepts SSH")),
@@ -97,6 +103,11 @@ const COMMANDS: &[(&str, &str, Runner)] = &[
     ("docs/reference.md", "waggle", EXAMPLE),
     ("docs/reliability.md", "cargo xtask soak", Parses("it takes an hour: `.ci/run` runs it for three minutes")),
     ("docs/security.md", "cargo xtask fuzz", Parses("it takes ten minutes: a unit test runs each target for a moment")),
+    (
+        "docs/standalone.md",
+        "dpkg --install",
+        No("`cargo xtask dist --check` installs the package by this command, from another folder"),
+    ),
     ("docs/standalone.md", "cargo build", BUILD),
     ("docs/standalone.md", "install -m", Script(DIST)),
     ("docs/standalone.md", "mkdir", Script(DIST)),

@@ -1,9 +1,9 @@
 # Starts the installed unit in a booted Debian, stops it, and removes the package. Then does without the package what
-# docs/standalone.md and docs/install.md say, in their words.
-mkdir -p /etc/waggle/manifests
-cp -r /usr/share/doc/waggle/examples/* /etc/waggle/manifests/
+# docs/standalone.md and docs/install.md say. The commands are in their words.
 systemctl daemon-reload
-systemctl start waggle
+mkdir -p /etc/waggle/manifests
+cp /usr/share/doc/waggle/examples/two-web-servers/web.yaml /etc/waggle/manifests/
+systemctl enable --now waggle
 timeout 120 sh -c 'until waggle ready 2>/dev/null; do sleep 0.2; done'
 systemctl is-active waggle
 waggle get services
@@ -27,7 +27,7 @@ waggle get services web
 journalctl -u waggle
 systemctl disable --now waggle
 install target/release/waggle /usr/local/bin/
-waggle run --manifests /etc/waggle &
+waggle run --manifests /etc/waggle/manifests &
 timeout 120 sh -c 'until waggle ready 2>/dev/null; do sleep 0.2; done'
 kill $!
 wait $!

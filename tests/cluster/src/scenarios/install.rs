@@ -101,7 +101,8 @@ fn look(cluster: &Cluster, terminal: &Terminal) -> Result<()> {
     let [pods, services] = Page::Troubleshoot.commands("Troubleshoot", "kubectl ")?;
     let printed = terminal.run(&pods)?;
     ensure!(printed.lines().count() == 1 + usize::from(cluster.members.nodes), "{pods}: {printed}");
-    ensure!(terminal.run(&services)?.contains("web"), "{services}");
+    let pod = printed.lines().nth(1).and_then(|line| line.split(' ').next()).context("find an agent's pod")?;
+    ensure!(terminal.run(&services.replace("POD", pod))?.contains("web"), "{services}");
     // The agent's own program stands for that of the administrator's machine. The cluster's ranges need not be the default.
     let [validate] = Page::Reference.commands("`waggle validate`", "kubectl ")?;
     let ranges = cluster.members.families.service_networks().join(",");
