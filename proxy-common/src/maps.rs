@@ -104,7 +104,8 @@ macro_rules! for_each_map {
             /// This node's own addresses, one of each family: the source of forwarded packets. Then the sources for backends that
             /// are reached from other addresses.
             NODE_ADDRESSES: Array<u32, Address>, SOURCES as usize, Nothing, Agent, 7;
-            /// Service id → Kubernetes names, and when its backends last changed. The programs never read it; it is here so that the eBPF object declares it.
+            /// Service id → Kubernetes names, and when its backends last changed. The programs never read it; it is here so that
+            /// the eBPF object declares it.
             SERVICE_NAMES: SparseHash<u32, StoredName>, SERVICE_IDS_MAX, ServiceIds, Agent, 13;
             /// Version of the layouts in these maps, written by the agent. It is `proxy_common::ABI_VERSION`.
             ABI: Array<u32, u32>, 1, Nothing, Agent, 7;

@@ -146,8 +146,8 @@ list! {
         EchoReply = 11, "echo_reply";
         /// A flow of packets was opened.
         FlowOpened = 12, "flow_opened";
-        /// A flow got another source port than its client's: that one is taken, also by a socket of the node or by netfilter, or is not
-        /// Waggle's to use.
+        /// A flow got another source port than its client's: that one is taken, also by a socket of the node or by netfilter, or is
+        /// not Waggle's to use.
         SnatPortChanged = 13, "snat_port_changed";
         /// An event was lost because `waggle monitor` had not read earlier ones yet.
         EventLost = 27, "event_lost";

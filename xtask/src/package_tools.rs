@@ -1,5 +1,5 @@
-//! Helm and kustomize, by which tests and releases render `deploy/`: built by Go from the modules that `tests/packages/go.mod` pins, into
-//! `target/packages`.
+//! Helm and kustomize, by which tests and releases render `deploy/`: built by Go from the modules that `tests/packages/go.mod`
+//! pins, into `target/packages`.
 
 use std::{
     fs,

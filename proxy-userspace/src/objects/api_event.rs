@@ -3,7 +3,8 @@
 
 use super::ObjectRef;
 
-/// Declares the reasons: each with its meaning, the `reason` and `type` of its Events, and the kinds of objects that they are about.
+/// Declares the reasons: each with its meaning, the `reason` and `type` of its Events, and the kinds of objects that they are
+/// about.
 macro_rules! reasons {
     ($($(#[doc = $meaning:literal])* $name:ident = $word:literal, $severity:ident, $objects:literal;)*) => {
         /// The reason for an Event.

@@ -1,6 +1,6 @@
 //! The commands that Markdown pages have their readers type, for the tests that type them. A code block without a language has
-//! commands; one that begins with a prompt, `$ ` or `# `, also has what they print. `tests/tests/documents/typed.rs` checks that each
-//! command is typed by a test.
+//! commands; one that begins with a prompt, `$ ` or `# `, also has what they print. `tests/tests/documents/typed.rs` checks that
+//! each command is typed by a test.
 
 use std::{fs, path::Path};
 

@@ -60,7 +60,8 @@ const OTHERS: &[(&str, Runner)] = &[
     ("systemctl stop waggle", Script(DIST)),
 ];
 
-/// Returns the code spans in a page's sentences that are commands with arguments. Two words, as in "kubectl describe", name a command.
+/// Returns the code spans in a page's sentences that are commands with arguments. Two words, as in "kubectl describe", name a
+/// command.
 fn commands(text: &str) -> impl Iterator<Item = String> {
     let prose = text.split("```").step_by(2).flat_map(|part| part.split('`').skip(1).step_by(2));
     let words = prose.map(|span| span.split_whitespace().collect::<Vec<_>>());

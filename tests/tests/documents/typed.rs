@@ -1,5 +1,5 @@
-//! Every command that a page has its reader type is typed by a test, which takes it from the page, or is listed here with who runs it
-//! or the reason why it is not run. Commands are the lines of code blocks without a language.
+//! Every command that a page has its reader type is typed by a test, which takes it from the page, or is listed here with who runs
+//! it or the reason why it is not run. Commands are the lines of code blocks without a language.
 
 use std::{collections::BTreeSet, process::Command};
 

@@ -1,5 +1,5 @@
-//! `cargo xtask docs`: writes docs/reference.md and the tables of docs/metrics.md from the code, and makes the book of all pages, if
-//! mdbook is installed.
+//! `cargo xtask docs`: writes docs/reference.md and the tables of docs/metrics.md from the code, and makes the book of all pages,
+//! if mdbook is installed.
 
 mod book;
 mod html;

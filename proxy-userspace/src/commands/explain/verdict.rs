@@ -70,7 +70,8 @@ fn refused(facts: &Facts, counter: Counter, outcome: &'static str, client_sees: 
     }
 }
 
-/// When what leads to a refusal last changed: the lists and source ranges of the dialled port. `None` if something else leads to it.
+/// When what leads to a refusal last changed: the lists and source ranges of the dialled port. `None` if something else leads to
+/// it.
 pub fn since(facts: &Facts, counter: Counter) -> Option<Timestamp> {
     use Counter::{DropMissingBackend, DropNoLocalBackend, DropSourceRange, RejectNoBackend};
     let is_of_port = matches!(counter, RejectNoBackend | DropNoLocalBackend | DropSourceRange | DropMissingBackend);
