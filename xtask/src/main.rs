@@ -47,10 +47,9 @@ enum Task {
     },
     /// Check formatting, lints, docs, dependencies, source files, links, and the rules that tests cite
     Lint,
-    /// Write docs/reference.md and the tables of docs/metrics.md from the code and, if mdbook is installed, make the book of all
-    /// pages
+    /// Write docs/reference.md and the tables of docs/metrics.md from the code and, if mdbook is there, make the book of all pages
     Docs {
-        /// Only make the book; fail if mdbook is not installed
+        /// Only make the book; compile mdbook if it is missing
         #[arg(long)]
         book: bool,
     },

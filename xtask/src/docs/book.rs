@@ -12,18 +12,12 @@ use anyhow::{Context as _, Result, bail};
 use super::html;
 use crate::{
     cargo, command,
-    ebpf_toolchain::find_program,
     lint::SUMMARY,
     markdown::{self, Page},
 };
 
-/// What to do if mdbook is not installed.
-pub(super) const MISSING: &str =
-    "mdbook is not installed; install it with `cargo install mdbook --no-default-features`";
-
-/// Makes the book and checks its links. Returns its first page; `None` if mdbook is not installed.
-pub(super) fn build() -> Result<Option<PathBuf>> {
-    let Some(mdbook) = find_program("mdbook") else { return Ok(None) };
+/// Makes the book and checks its links. Returns its first page.
+pub(super) fn build(mdbook: &Path) -> Result<PathBuf> {
     let folder = cargo::root().join("target/book");
     if folder.exists() {
         fs::remove_dir_all(&folder).with_context(|| format!("remove {}", folder.display()))?;
@@ -40,7 +34,7 @@ pub(super) fn build() -> Result<Option<PathBuf>> {
     if !broken.is_empty() {
         bail!("{} links of the book lead nowhere\n  {}", broken.len(), broken.join("\n  "));
     }
-    Ok(Some(folder.join("html/index.html")))
+    Ok(folder.join("html/index.html"))
 }
 
 /// Returns a page's text for the book. Links of the table of contents begin at the repository's folder. Links to folders become

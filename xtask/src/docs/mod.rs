@@ -1,8 +1,9 @@
 //! `cargo xtask docs`: writes docs/reference.md and the tables of docs/metrics.md from the code, and makes the book of all pages,
-//! if mdbook is installed.
+//! if mdbook is there.
 
 mod book;
 mod html;
+mod mdbook;
 
 use std::process::ExitCode;
 
@@ -16,19 +17,16 @@ use crate::{
 /// The test that compares these pages with the code, and the variable that makes it write them instead.
 const REFERENCE: (&str, &str) = ("the_reference_is_what_the_code_says", "WAGGLE_UPDATE_REFERENCE");
 
-/// Runs the command. With `only_book`, writes no page of the repository, and fails if mdbook is not installed.
+/// Runs the command. With `only_book`, writes no page of the repository, and installs mdbook if it is missing.
 pub(crate) fn command(only_book: bool) -> Result<ExitCode> {
     if !only_book {
         setup::ensure(&[Purpose::Build])?;
         write_reference()?;
     }
-    match book::build()? {
-        Some(index) => println!("the book: {}", index.display()),
-        None if only_book => {
-            println!("{}", book::MISSING);
-            return Ok(ExitCode::FAILURE);
-        }
-        None => println!("no book: {}", book::MISSING),
+    let mdbook = if only_book { Some(mdbook::ensure()?) } else { mdbook::find() };
+    match mdbook {
+        Some(mdbook) => println!("the book: {}", book::build(&mdbook)?.display()),
+        None => println!("no book: mdbook is missing; `cargo xtask docs --book` compiles it"),
     }
     Ok(ExitCode::SUCCESS)
 }
