@@ -158,6 +158,14 @@ fn every_command_of_the_pages_is_run_or_says_why_not() {
     faults.extend(
         stale.map(|(_, (page, start, _))| format!("{page}: {start}: the page has no other commands that begin so")),
     );
+    let is_called = |(of, heading, start): &&(&str, String, String)| {
+        let (commands, _) = pages.iter().find(|(_, page)| page == of).unwrap();
+        commands.iter().any(|command| command.heading == *heading && command.line.starts_with(start.as_str()))
+    };
+    let vain = calls.iter().filter(|call| !is_called(call));
+    faults.extend(
+        vain.map(|(page, heading, start)| format!("{page}, {heading}: a test types {start}, which is not there")),
+    );
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
