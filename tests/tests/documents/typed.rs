@@ -35,6 +35,8 @@ const CILIUM: Runner = No("the page says that no test here runs Cilium");
 const EXAMPLE: Runner = Parses("an example, with names of objects that are in no cluster");
 const PAGES: &str = "every_command_of_the_pages_runs_on_a_node";
 const PUSH: Runner = No("the registry is the reader's");
+const SETUP: Runner =
+    Parses("commands that need something install it by themselves: those of `.ci/run` begin with that");
 const SUITE: Runner = Parses("a part of what `.ci/run` runs as a whole");
 const UNTRIED: Runner = No("the page says that kind and k3s have not been tried: their images can't be had here");
 
@@ -42,11 +44,7 @@ const UNTRIED: Runner = No("the page says that kind and k3s have not been tried:
 const COMMANDS: &[(&str, &str, Runner)] = &[
     ("README.md", "cargo xtask cluster e2e --all", Parses("it takes an hour: docs/conformance.md has its results")),
     ("README.md", "cargo xtask", Ci),
-    (
-        "CONTRIBUTING.md",
-        "cargo xtask setup",
-        Parses("the commands that need something install it: `.ci/run` begins with these"),
-    ),
+    ("CONTRIBUTING.md", "cargo xtask setup", SETUP),
     ("CONTRIBUTING.md", "cargo xtask lint", Ci),
     ("CONTRIBUTING.md", "cargo xtask test s24_", SUITE),
     ("CONTRIBUTING.md", "cargo xtask test sockets::", SUITE),
@@ -83,7 +81,7 @@ const COMMANDS: &[(&str, &str, Runner)] = &[
         "helm install waggle deploy/chart -n kube-system --set image.repository=REGISTRY/waggle --set apiServer.host=127.0.0.1",
         UNTRIED,
     ),
-    ("docs/install.md", "cargo xtask setup", SUITE),
+    ("docs/install.md", "cargo xtask setup", SETUP),
     ("docs/install.md", "cargo build", BUILD),
     ("docs/install.md", "install target/release/waggle", Script(DIST)),
     ("docs/install.md", "waggle run --manifests", Script(DIST)),
@@ -102,7 +100,7 @@ const COMMANDS: &[(&str, &str, Runner)] = &[
     ("docs/reference.md", "waggle completion", Parses("they write into folders of shells that need not be here")),
     ("docs/reference.md", "waggle", EXAMPLE),
     ("docs/reliability.md", "cargo xtask soak", Parses("it takes an hour: `.ci/run` runs it for three minutes")),
-    ("docs/security.md", "cargo xtask fuzz", Parses("it takes ten minutes: a unit test runs each target for a moment")),
+    ("docs/security.md", "cargo xtask fuzz", Parses("it takes ten minutes: a unit test gives each target its seeds")),
     (
         "docs/standalone.md",
         "dpkg --install",
@@ -170,6 +168,14 @@ fn every_command_of_the_pages_is_run_or_says_why_not() {
     let stale = COMMANDS.iter().enumerate().filter(|(index, _)| !used.contains(index));
     faults.extend(
         stale.map(|(_, (page, start, _))| format!("{page}: {start}: the page has no other commands that begin so")),
+    );
+    let is_called = |(of, heading, start): &&(&str, String, String)| {
+        let (commands, _) = pages.iter().find(|(_, page)| page == of).unwrap();
+        commands.iter().any(|command| command.heading == *heading && command.line.starts_with(start.as_str()))
+    };
+    let vain = calls.iter().filter(|call| !is_called(call));
+    faults.extend(
+        vain.map(|(page, heading, start)| format!("{page}, {heading}: a test types {start}, which is not there")),
     );
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }

@@ -15,6 +15,8 @@ timeout 120 sh -c 'until waggle ready 2>/dev/null; do sleep 0.2; done'
 dpkg --purge waggle
 test ! -e /sys/fs/bpf/waggle/default
 test ! -e /var/lib/waggle
+# The shell remembers where the package had the program.
+hash -r
 rm -r /etc/waggle
 cd /source
 install -m 755 target/release/waggle /usr/local/bin/waggle

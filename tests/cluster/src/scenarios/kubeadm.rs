@@ -46,8 +46,9 @@ pub fn install_kube_proxy(terminal: &Terminal) -> Result<()> {
 /// The commands under "kubeadm" for a cluster that has kube-proxy. The kubeconfig in the ConfigMap is then all that says where the
 /// API server is.
 fn by_helm(cluster: &Cluster, terminal: &Terminal) -> Result<()> {
-    // The first is for a new cluster, and the same as under "With Helm".
-    let [_, install] = Page::Install.commands("kubeadm", "helm ")?;
+    let [of_a_new_cluster, install] = Page::Install.commands("kubeadm", "helm ")?;
+    let [usual] = Page::Install.commands("With Helm", "helm install")?;
+    ensure!(of_a_new_cluster == usual, "no scenario types {of_a_new_cluster}");
     let [wait, remove] = Page::Install.commands("kubeadm", "kubectl ")?;
     cluster.kubectl_outside(&[SYSTEM, "delete", "configmap/waggle-api-server"])?;
     terminal.run(&(install + &helm::differences(cluster)))?;
