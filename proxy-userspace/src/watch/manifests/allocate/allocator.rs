@@ -148,7 +148,9 @@ impl<'a> Allocator<'a> {
             return None;
         }
         let networks = self.ranges.cidrs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        Some(format!("the provided IP ({address}) is not in the valid range. The range of valid IPs is {networks}"))
+        Some(format!(
+            "the provided IP ({address}) is not in the valid range. The range of valid IPs is {networks}; --service-cidr sets it"
+        ))
     }
 
     fn port_fault(&self, protocol: &str, port: i32) -> Option<String> {

@@ -50,7 +50,10 @@ fn s34_a_chosen_address_goes_before_an_automatic_one() {
 #[test]
 fn s34_chosen_addresses_are_inside_the_range_and_unique() {
     for (ip, reason) in [
-        ("10.97.0.1", "the provided IP (10.97.0.1) is not in the valid range. The range of valid IPs is 10.96.0.0/24"),
+        (
+            "10.97.0.1",
+            "the provided IP (10.97.0.1) is not in the valid range. The range of valid IPs is 10.96.0.0/24; --service-cidr sets it",
+        ),
         ("10.96.0.0", "not in the valid range"),
         ("10.96.0.255", "not in the valid range"),
         ("10.96.0.5", "failed to allocate IP 10.96.0.5: provided IP is already allocated"),
