@@ -38,7 +38,7 @@ pub use self::{
     run::RunArgs,
     sizes::SizeArgs,
     status::StatusArgs,
-    top::TopArgs,
+    top::{TopArgs, TopOutput},
     validate::{Format, ValidateArgs},
 };
 

@@ -12,6 +12,7 @@ Examples:
   waggle status
   waggle status -o wide
   waggle status -o json | jq .reasons
+  waggle status --watch
 
 Exit code: 0 if the instance is healthy or degraded, as /livez sees it, 1 if it is unhealthy, has no agent that answers, or \
 is not on this machine.";
@@ -31,4 +32,8 @@ pub struct StatusArgs {
     /// Output format
     #[arg(long, short, value_name = "FORMAT", default_value = "table")]
     pub output: Output,
+    /// Look again every second: a terminal shows the latest status, a pipe gets each, in JSON on a line of its own. Ends with exit
+    /// code 1 when the instance is removed
+    #[arg(long, short)]
+    pub watch: bool,
 }

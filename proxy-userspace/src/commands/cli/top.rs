@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use super::{InstanceArgs, status::AGENT};
 use crate::commands::get::LabelSelector;
@@ -13,7 +13,8 @@ Examples:
   waggle top -n kube-system --interval 5
   waggle top svc/web shop/cart
   waggle top -l app=web,tier!=back
-  waggle top --once";
+  waggle top --once
+  waggle top -o json | jq '.services | max_by(.connectionsPerSecond)'";
 
 /// `waggle top`.
 #[derive(Args, Clone, Debug)]
@@ -48,12 +49,31 @@ pub struct TopArgs {
     /// Look twice, print one frame as plain text, and end
     #[arg(long)]
     pub once: bool,
+    /// Output format; JSON and YAML are of one frame, as with --once
+    #[arg(long, short, value_name = "FORMAT", default_value = "table")]
+    pub output: TopOutput,
+}
+
+/// The output formats of `waggle top`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum TopOutput {
+    /// Live on a terminal, else aligned columns
+    Table,
+    /// A JSON object
+    Json,
+    /// A YAML mapping
+    Yaml,
 }
 
 impl TopArgs {
     /// Returns the time between two looks.
     pub fn interval(&self) -> Duration {
         Duration::from_secs(self.interval.into())
+    }
+
+    /// Whether one frame is printed, and the command ends then.
+    pub fn is_once(&self) -> bool {
+        self.once || self.output != TopOutput::Table
     }
 }
 

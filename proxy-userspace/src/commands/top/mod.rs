@@ -4,6 +4,7 @@
 pub(super) mod backends;
 pub(super) mod chosen;
 mod draw;
+mod frame;
 pub(super) mod history;
 mod number;
 mod plain;
@@ -21,10 +22,10 @@ use std::{
     thread,
 };
 
-use self::{chosen::Chosen, rates::Figures, sample::Sample};
+use self::{chosen::Chosen, frame::Frame, rates::Figures, sample::Sample};
 use crate::{
     commands::{
-        cli::TopArgs,
+        cli::{TopArgs, TopOutput},
         fetch_labels::{LabelsUnavailable, fetch_labels},
         show::print,
     },
@@ -40,7 +41,7 @@ pub fn run(args: &TopArgs) -> anyhow::Result<()> {
     if chosen.needs_labels() {
         take_labels(args, &mut chosen)?;
     }
-    if !args.once && io::stdout().is_terminal() {
+    if !args.is_once() && io::stdout().is_terminal() {
         return terminal::follow(args, first, chosen);
     }
     once(args, &first, chosen)
@@ -55,7 +56,13 @@ fn once(args: &TopArgs, first: &Sample, mut chosen: Chosen) -> anyhow::Result<()
     {
         eprintln!("waggle: labels are those of the first look: {}", Report(&*error.source));
     }
-    print(plain::text(&Figures::compare(first, &second, &chosen)).as_bytes())?;
+    let figures = Figures::compare(first, &second, &chosen);
+    let text = match args.output {
+        TopOutput::Table => plain::text(&figures),
+        TopOutput::Json => serde_json::to_string_pretty(&Frame::from(&figures))? + "\n",
+        TopOutput::Yaml => serde_saphyr::to_string(&Frame::from(&figures))?,
+    };
+    print(text.as_bytes())?;
     Ok(())
 }
 

@@ -2,7 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a step that fails fails the test")]
 
-use std::process::{Command, Output};
+use std::{
+    io::{BufRead as _, BufReader},
+    process::{Command, Output, Stdio},
+};
 
 use harness::{
     lab::find_program,
@@ -94,6 +97,23 @@ fn status_says_that_all_is_well_in_every_form() {
         shown["hooks"],
         "the command shows this document"
     );
+}
+
+#[test]
+fn a_watched_status_follows_the_instance_until_it_is_removed() {
+    let mut scene = Setup::new("st-watch").backends(1).start();
+    serve(&scene);
+    let mut command = Command::new(find_program("waggle", "WAGGLE_BIN").unwrap());
+    command.args(["status", "--watch", "-o", "json", "--instance", &scene.node.instance()]).stdout(Stdio::piped());
+    let mut watch = scene.node.netns().inside(|| command.spawn()).unwrap().unwrap();
+    let lines = BufReader::new(watch.stdout.take().unwrap()).lines();
+    let mut reports = lines.map(|line| serde_json::from_str::<Value>(&line.unwrap()).unwrap());
+    assert_eq!(reports.next().unwrap()["health"], "healthy");
+    scene.waggle.kill().unwrap();
+    assert!(reports.any(|report| report["health"] == "unhealthy" && report["agent"].is_null()));
+    assert!(scene.cli(&["cleanup"]).0);
+    reports.for_each(drop);
+    assert_eq!(watch.wait().unwrap().code(), Some(1));
 }
 
 #[test]

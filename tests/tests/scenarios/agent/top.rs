@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a step that fails fails the test")]
 
 use std::{
+    collections::BTreeSet,
     fs::File,
     io::{Read as _, Write as _},
     num::NonZeroU16,
@@ -25,6 +26,7 @@ use nix::{
     },
     unistd::Pid,
 };
+use serde_json::Value;
 
 /// Serves `default/web` by pod 1; `default/idle` has the backend, too, and `default/shop` none.
 pub(super) fn serve(scene: &Scene) {
@@ -72,6 +74,11 @@ fn top_once_prints_the_rates_of_what_is_dialled_with_and_without_the_agent() {
     }
     let (success, frame) = scene.cli(&["top", "-n", "kube-system"]);
     assert!(success && !frame.contains("default"), "{frame}");
+    let (_, json) = scene.cli(&["top", "-n", "default", "-o", "json"]);
+    let frame: Value = serde_json::from_str(&json).unwrap_or_else(|error| panic!("{error}: {json}"));
+    let names = |port: &Value| format!("{}:{}", port["name"], port["port"]).replace('"', "");
+    let ports: BTreeSet<_> = frame["services"].as_array().unwrap().iter().map(names).collect();
+    assert!(ports.is_superset(&["web:tcp", "web:udp", "idle:tcp"].map(str::to_owned).into()), "{frame}");
 }
 
 #[test]

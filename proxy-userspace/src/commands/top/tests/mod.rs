@@ -3,6 +3,7 @@
 mod backends;
 mod chosen;
 mod draw;
+mod frame;
 mod plain;
 mod rates;
 mod state;
