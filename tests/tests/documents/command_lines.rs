@@ -8,12 +8,13 @@ use proxy_userspace::commands::cli::Cli;
 use super::{code, pages};
 
 /// Flags of other programs that the pages type.
-const OTHERS: [&str; 35] = [
+const OTHERS: [&str; 37] = [
     "again",
     "all",
     "all-namespaces",
     "bin",
     "cascade",
+    "charts",
     "check",
     "cleanup",
     "client",
@@ -25,6 +26,7 @@ const OTHERS: [&str; 35] = [
     "help",
     "install",
     "json",
+    "markdown",
     "minify",
     "minutes",
     "nodes",

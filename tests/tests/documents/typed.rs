@@ -54,6 +54,7 @@ const COMMANDS: &[(&str, &str, Runner)] = &[
     ("CONTRIBUTING.md", "cargo xtask docs", Parses("lint compares what it would write with docs/reference.md")),
     ("deploy/README.md", "podman build", CONTAINERFILE),
     ("deploy/README.md", "podman push", PUSH),
+    ("docs/benchmarks.md", "cargo xtask bench", Parses("it takes a quarter of an hour, and needs an idle machine")),
     (
         "docs/commands.md",
         "waggle capture",

@@ -23,7 +23,8 @@ pub fn draw(figures: &OutsideFigures) -> String {
     let mut y = TOP;
     for measured in &figures.ways {
         let base = y + BAR - 4.0;
-        let label = format!("{}, {} Services", measured.title(), measured.services);
+        let plural = if measured.services == 1 { "" } else { "s" };
+        let label = format!("{}, {} Service{plural}", measured.title(), measured.services);
         svg.text("soft", "end", [LEFT - 8.0, base], &label);
         svg.rectangle(class(measured.way), [LEFT, y], [rate(measured) / most * SPAN, BAR]);
         svg.text("", "end", [WIDTH - 12.0, base], &format!("{:.2}", rate(measured) / 1e6));
@@ -52,7 +53,8 @@ mod tests {
         let chart = draw(&figures());
         assert_well_formed(&chart);
         assert_eq!(chart.matches("<rect").count(), 4);
-        assert!(chart.contains("Waggle, XDP, 10 Services<") && chart.contains(">3.00<"), "{chart}");
+        assert!(chart.contains("Waggle, XDP, 10 Services<") && chart.contains("nftables, 1 Service<"), "{chart}");
+        assert!(chart.contains(">3.00<"), "{chart}");
         assert!(chart.contains(r#"width="460.0""#) && chart.contains(r#"width="153.3""#), "{chart}");
     }
 }
