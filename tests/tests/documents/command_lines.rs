@@ -8,11 +8,12 @@ use proxy_userspace::commands::cli::Cli;
 use super::{code, pages};
 
 /// Flags of other programs that the pages type.
-const OTHERS: [&str; 37] = [
+const OTHERS: [&str; 38] = [
     "again",
     "all",
     "all-namespaces",
     "bin",
+    "book",
     "cascade",
     "charts",
     "check",
