@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// The most events that are taken at once, so that the first of a long burst does not wait for the last.
-const BATCH: usize = 4096;
+const BATCH: usize = 256;
 
 /// The channels that the agent reads.
 pub struct Inputs {

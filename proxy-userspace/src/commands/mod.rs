@@ -1,5 +1,6 @@
 //! The commands of `waggle`, the command line, and the bodies of the fuzz targets.
 
+mod age;
 pub mod capture;
 pub mod check;
 pub mod cleanup;

@@ -46,8 +46,9 @@ use crate::{
     },
 };
 
-/// The most events that wait for the agent. A source that is further ahead waits.
-const QUEUE: usize = 4096;
+/// The most events that wait for the agent. A source that is further ahead waits, with what it has not decoded yet: a decoded
+/// EndpointSlice of ten endpoints takes some 6 KB, three times its text.
+const QUEUE: usize = 256;
 /// The most Events that wait to be sent to the API server. Further ones are dropped.
 const QUEUE_OF_API_EVENTS: usize = 16;
 /// The most changes of routes that wait for the agent.

@@ -8,6 +8,7 @@ use clap::Parser as _;
 use nix::unistd::geteuid;
 use serde_json::Map;
 
+mod bars;
 mod chart;
 mod cli;
 mod client;

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     attach::Mode,
-    commands::get::{age::age, services::left},
+    commands::{age::age, get::services::left},
 };
 
 /// How many backends are shown; `-o json` shows all.

@@ -8,7 +8,6 @@ use serde::Serialize;
 
 use super::{
     Clock, InspectError, Name, Snapshot,
-    age::age,
     backends::is_address,
     output::Row,
     read::each_entry,
@@ -16,7 +15,7 @@ use super::{
     services::{is_owner, left},
     snapshot::open,
 };
-use crate::maps::encode;
+use crate::{commands::age::age, maps::encode};
 
 /// A client of a service port, and its backend.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

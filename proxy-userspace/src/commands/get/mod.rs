@@ -2,7 +2,6 @@
 //! agent and change nothing: every map is opened read-only.
 
 mod affinity;
-pub(super) mod age;
 mod backends;
 mod bpftool;
 mod consistent;

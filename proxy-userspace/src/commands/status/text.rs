@@ -2,9 +2,12 @@
 
 use std::cmp::Reverse;
 
-use crate::server::status::{
-    AgentReport, DeviceReport, Health, HookReport, LogReport, MapReport, MissingReport, SkippedReport, SourceReport,
-    StatusReport, WatchReport,
+use crate::{
+    commands::age::age,
+    server::status::{
+        AgentReport, DeviceReport, Health, HookReport, LogReport, MapReport, MissingReport, SkippedReport,
+        SourceReport, StatusReport, WatchReport,
+    },
 };
 
 /// How many maps, skipped fields, and lines of the log are shown, unless all are asked for.
@@ -164,13 +167,6 @@ fn log(lines: &[LogReport], limit: usize) -> Vec<String> {
 
 fn plural(count: usize, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
-}
-
-/// Formats a time in the largest unit that it has two of, rounded down.
-fn age(seconds: u64) -> String {
-    let units = [(86_400, "d"), (3600, "h"), (60, "min")];
-    let unit = units.into_iter().find(|(length, _)| seconds >= 2 * length);
-    unit.map_or_else(|| format!("{seconds} s"), |(length, word)| format!("{} {word}", seconds / length))
 }
 
 #[cfg(test)]

@@ -1,36 +1,30 @@
 //! The chart: packets per second to a backend on another node, by each way.
 
 use super::{Measured, OutsideFigures, Way};
-use crate::svg::Svg;
+use crate::bars::{self, Bar, TOP};
 
-const WIDTH: f64 = 760.0;
 /// Where bars begin; their labels are to the left.
 const LEFT: f64 = 190.0;
 /// The length of the longest bar.
 const SPAN: f64 = 460.0;
-const BAR: f64 = 16.0;
-const PITCH: f64 = 21.0;
-const TOP: f64 = 52.0;
 
 /// The document.
 pub fn draw(figures: &OutsideFigures) -> String {
     let rate = |measured: &Measured| measured.flooded(|flooded| flooded.per_second).median;
     let most = figures.ways.iter().map(rate).fold(1.0, f64::max);
-    let bottom = TOP + figures.ways.iter().map(|_| PITCH).sum::<f64>();
-    let mut svg = Svg::new(WIDTH, bottom + 16.0);
-    svg.text("strong", "start", [12.0, 22.0], "Packets to a node port that one processor forwards to another node");
-    svg.text("soft", "start", [12.0, 39.0], "64-byte UDP, established flows. Beside the bars: millions per second.");
-    let mut y = TOP;
-    for measured in &figures.ways {
-        let base = y + BAR - 4.0;
-        let plural = if measured.services == 1 { "" } else { "s" };
-        let label = format!("{}, {} Service{plural}", measured.title(), measured.services);
-        svg.text("soft", "end", [LEFT - 8.0, base], &label);
-        svg.rectangle(class(measured.way), [LEFT, y], [rate(measured) / most * SPAN, BAR]);
-        svg.text("", "end", [WIDTH - 12.0, base], &format!("{:.2}", rate(measured) / 1e6));
-        y += PITCH;
-    }
-    svg.line("rule", [LEFT, TOP - 3.0], [LEFT, bottom]);
+    let bar = |measured: &Measured| Bar {
+        label: bars::with_services(measured.title(), measured.services),
+        class: class(measured.way),
+        length: rate(measured) / most * SPAN,
+        number: format!("{:.2}", rate(measured) / 1e6),
+    };
+    let ways: Vec<Bar> = figures.ways.iter().map(bar).collect();
+    let mut svg = bars::chart(
+        bars::height(&ways),
+        "Packets to a node port that one processor forwards to another node",
+        "64-byte UDP, established flows. Beside the bars: millions per second.",
+    );
+    bars::draw(&mut svg, [LEFT, TOP], &ways);
     svg.finish("Waggle and nftables: packets from outside, forwarded to a backend on another node")
 }
 

@@ -2,16 +2,12 @@
 //! for all of them.
 
 use super::figures::{ALLOWED_RATIO, Row};
-use crate::svg::Svg;
+use crate::bars::{self, Bar, TOP};
 
-const WIDTH: f64 = 760.0;
 /// Where bars begin; their labels are to the left.
 const LEFT: f64 = 130.0;
 /// The length of the longest bar, or of the line if it is farther.
 const SPAN: f64 = 520.0;
-const BAR: f64 = 16.0;
-const PITCH: f64 = 21.0;
-const TOP: f64 = 52.0;
 
 /// The document. A size that was left out has no bar.
 pub fn draw(rows: &[Row]) -> String {
@@ -20,33 +16,20 @@ pub fn draw(rows: &[Row]) -> String {
     let most = costs.iter().map(|row| row.value).fold(0.0, f64::max);
     let limit = least * ALLOWED_RATIO;
     let unit = SPAN / most.max(limit);
-    let bottom = TOP + costs.iter().map(|_| PITCH).sum::<f64>();
-    let mut svg = Svg::new(WIDTH, bottom + 16.0);
-    svg.text(
-        "strong",
-        "start",
-        [12.0, 22.0],
+    let bar = |row: &&Row| Bar {
+        label: format!("{} Services", row.services.unwrap_or_default()),
+        class: "one",
+        length: row.value * unit,
+        number: format!("{:.2}", row.value),
+    };
+    let sizes: Vec<Bar> = costs.iter().map(bar).collect();
+    let mut svg = bars::chart(
+        bars::height(&sizes),
         "The agent's processor time for a change of one endpoint ÷ that with 100 Services",
-    );
-    svg.text(
-        "soft",
-        "start",
-        [12.0, 39.0],
         "By the number of Services of ten endpoints; the two agents take turns. Dashed: a fifth above the least.",
     );
-    let mut y = TOP;
-    for row in &costs {
-        let base = y + BAR - 4.0;
-        let services = row.services.unwrap_or_default();
-        svg.text("soft", "end", [LEFT - 8.0, base], &format!("{services} Services"));
-        svg.rectangle("one", [LEFT, y], [row.value * unit, BAR]);
-        svg.text("", "end", [WIDTH - 12.0, base], &format!("{:.2}", row.value));
-        y += PITCH;
-    }
-    if !costs.is_empty() {
-        svg.line("rule", [LEFT, TOP - 3.0], [LEFT, bottom]);
-        svg.line("bar", [LEFT + limit * unit, TOP - 5.0], [LEFT + limit * unit, bottom]);
-    }
+    bars::draw(&mut svg, [LEFT, TOP], &sizes);
+    bars::mark(&mut svg, LEFT + limit * unit, TOP, &sizes);
     svg.finish("The agent's processor time for a change, by the number of Services")
 }
 

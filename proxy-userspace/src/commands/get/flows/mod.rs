@@ -10,9 +10,8 @@ use proxy_common::{Address, Connection, ConntrackEntry, Flow, FlowRole, Frontend
 use serde::Serialize;
 
 pub use self::tracked::{Clock, Tracked};
-use super::{
-    NAMELESS, Name, Snapshot, age::age, backends::is_address, output::Row, service_port::ServicePort, services::left,
-};
+use super::{NAMELESS, Name, Snapshot, backends::is_address, output::Row, service_port::ServicePort, services::left};
+use crate::commands::age::age;
 
 /// A flow.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
