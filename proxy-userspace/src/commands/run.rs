@@ -47,7 +47,7 @@ use crate::{
 };
 
 /// The most events that wait for the agent. A source that is further ahead waits, with what it has not decoded yet: a decoded
-/// EndpointSlice of ten endpoints takes some 6 KB, three times its text.
+/// EndpointSlice of ten endpoints takes some 6 KB, more than its text.
 const QUEUE: usize = 256;
 /// The most Events that wait to be sent to the API server. Further ones are dropped.
 const QUEUE_OF_API_EVENTS: usize = 16;
