@@ -172,6 +172,13 @@ pub enum Hop {
     None,
 }
 
+impl Hop {
+    /// Whether packets get there.
+    pub const fn leads(&self) -> bool {
+        matches!(self, Self::Own | Self::By { .. })
+    }
+}
+
 impl From<RouteAnswer> for Hop {
     fn from(answer: RouteAnswer) -> Self {
         match answer {

@@ -147,6 +147,8 @@ pub struct CandidatePart {
     pub keeps_client_address: bool,
     /// What happens to the source port.
     pub source_port: SourcePort,
+    /// Whether a route of the node leads to the backend.
+    pub has_route: bool,
     /// The device by which packets to the backend leave; `None` if the backend is the node itself, or there is no route.
     pub device: Option<String>,
     /// The next router; `None` if the backend is reached directly.

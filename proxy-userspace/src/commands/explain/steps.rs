@@ -158,6 +158,7 @@ fn candidate_part(facts: &Facts, candidate: &Candidate, of: u32) -> CandidatePar
         source,
         keeps_client_address: candidate.source == NewSource::Clients,
         source_port,
+        has_route: candidate.hop.leads(),
         device,
         next_hop,
         refusal: refusal_on_the_way(facts, candidate).map(|counter| counter.label().1),

@@ -185,6 +185,26 @@ fn backends_that_nothing_can_be_sent_to_are_refused() {
 }
 
 #[test]
+fn backends_without_a_route_are_named() {
+    let mut facts = facts(&memories(), pod(), dialled("10.96.0.10", 80));
+    facts.candidates[0].hop = Hop::None;
+    let some = explain(&facts);
+    let sees = "the backend answers, in the name of what was dialled, unless it is 10.244.1.1:8080: no route of this node \
+                leads there";
+    assert_eq!((some.verdict.outcome, some.verdict.client_sees.as_str()), ("served", sees));
+    assert!(some.candidates[0].local && !some.candidates[0].has_route && some.candidates[1].has_route);
+    assert!(
+        text(&facts, &some).contains("to 10.244.1.1:8080  from the socket's own address (S26), no route leads there\n")
+    );
+    facts.candidates.push(facts.candidates[0].clone());
+    assert!(explain(&facts).verdict.client_sees.ends_with("one of the 2 that no route of this node leads to"));
+    facts.candidates.retain(|candidate| candidate.hop == Hop::None);
+    assert!(
+        explain(&facts).verdict.client_sees.starts_with("no answer, since no route of this node leads to a backend")
+    );
+}
+
+#[test]
 fn json_has_stable_names() {
     let (explanation, _) = explained(&memories(), outside(), dialled("192.168.50.1", 30080));
     let value = serde_json::to_value(&explanation).unwrap();
@@ -197,6 +217,7 @@ fn json_has_stable_names() {
         ("/policy/shortCircuit", serde_json::json!(false)),
         ("/candidates/0/keepsClientAddress", serde_json::json!(true)),
         ("/candidates/0/sourcePort", serde_json::json!("kept")),
+        ("/candidates/0/hasRoute", serde_json::json!(true)),
         ("/verdict/clientSees", serde_json::json!("the backend answers, in the name of what was dialled")),
     ] {
         assert_eq!(value.pointer(path), Some(&expected), "{path}: {value:#}");

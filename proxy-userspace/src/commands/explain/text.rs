@@ -190,7 +190,7 @@ fn way(candidate: &CandidatePart) -> String {
     match (&candidate.device, &candidate.next_hop) {
         (Some(device), Some(router)) => format!("by {device} via {router}"),
         (Some(device), None) => format!("by {device}"),
-        (None, _) if candidate.local => "to this node itself".to_owned(),
+        (None, _) if candidate.has_route => "to this node itself".to_owned(),
         (None, _) => "no route leads there".to_owned(),
     }
 }

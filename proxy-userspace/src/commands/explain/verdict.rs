@@ -11,6 +11,7 @@ use super::{
     reasons::rule,
     steps::policy_field,
 };
+use crate::maps::encode;
 
 /// The result for all backends of the list: a refusal only if none can be sent to.
 pub fn verdict(facts: &Facts) -> VerdictPart {
@@ -34,10 +35,26 @@ fn served(facts: &Facts) -> VerdictPart {
         Some(Some(first)) if refusals.all(|refusal| refusal.is_some()) => {
             refused(facts, first, "dropped", drop_sight(facts))
         }
-        _ => VerdictPart {
-            outcome: "served",
-            ..passes("the backend answers, in the name of what was dialled".to_owned())
-        },
+        _ => VerdictPart { outcome: "served", ..passes(sight_of_backends(&facts.candidates)) },
+    }
+}
+
+/// What the client of a served connection sees: packets to a backend without a route are lost, or refused by the kernel.
+fn sight_of_backends(candidates: &[Candidate]) -> String {
+    let answer = "the backend answers, in the name of what was dialled";
+    let lost: Vec<&Candidate> = candidates.iter().filter(|candidate| !candidate.hop.leads()).collect();
+    match lost.as_slice() {
+        [] => answer.to_owned(),
+        all if all.len() == candidates.len() => {
+            "no answer, since no route of this node leads to a backend: look for what should have added one, the network \
+             plugin for pods"
+                .to_owned()
+        }
+        [one] => {
+            let backend = encode::backend_address(&one.selected.backend);
+            format!("{answer}, unless it is {backend}: no route of this node leads there")
+        }
+        some => format!("{answer}, unless it is one of the {} that no route of this node leads to", some.len()),
     }
 }
 

@@ -76,7 +76,8 @@ impl Figures {
         Self {
             elapsed,
             total: ports.iter().filter_map(|port| port.rates).fold(Rates::default(), Rates::plus),
-            refused: refusals.iter().filter_map(|refusals| refusals.rate).sum(),
+            // The sum of no floating-point numbers is -0.
+            refused: refusals.iter().filter_map(|refusals| refusals.rate).fold(0.0, |sum, rate| sum + rate),
             ports,
             refusals,
         }

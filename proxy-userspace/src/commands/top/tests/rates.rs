@@ -54,7 +54,9 @@ fn an_id_that_was_another_services_has_no_rate_yet() {
 #[test]
 fn a_sample_alone_has_no_rates() {
     let one = sample(Instant::now(), 0, &[(WEB, counted(10, 0, 0))], &[]);
-    assert_eq!(rates(&compare(&one, &one), &web()), None);
+    let figures = compare(&one, &one);
+    assert_eq!(rates(&figures, &web()), None);
+    assert_eq!(format!("{:.1}", figures.refused), "0.0", "not -0.0");
 }
 
 #[test]

@@ -10,6 +10,9 @@ use crate::{
     watch::manifests::validate::{Fault, family_name, parse_address},
 };
 
+/// What to do about a family without a range, before the family's name.
+const REMEDY: &str = "--service-cidr or a ServiceCIDR gives it a range of";
+
 /// Fills in all defaults except addresses and node ports. Fails if the Service asks for a family without a range.
 pub(super) fn complete(service: &mut Service, ranges: &Ranges) -> Result<(), Vec<Fault>> {
     let spec = &mut service.spec;
@@ -68,11 +71,12 @@ fn families(spec: &mut ServiceSpec, ranges: &Ranges) -> Result<(), Vec<Fault>> {
     for (index, family) in families.iter().enumerate().filter(|(_, family)| !configured.contains(family)) {
         if !bare {
             let field = format!("spec.ipFamilies[{index}]");
-            faults.push(Fault::invalid_text(field, family, "not configured on this cluster"));
+            let reason = format!("not configured on this cluster; {REMEDY} {family}");
+            faults.push(Fault::invalid_text(field, family, reason));
         }
     }
     if policy == "RequireDualStack" && configured.len() < 2 && !bare {
-        let reason = "this cluster is not configured for dual-stack services";
+        let reason = format!("this cluster is not configured for dual-stack services; {REMEDY} each family");
         faults.push(Fault::invalid_text("spec.ipFamilyPolicy", &policy, reason));
     }
     let most = if policy == "SingleStack" { 1 } else { 2 };

@@ -118,12 +118,16 @@ fn s34_a_family_without_a_range_is_refused_unless_only_preferred() {
         ("ipFamilyPolicy: PreferDualStack", None),
         (
             "ipFamilies: [IPv6]",
-            Some("6 Service default/a spec.ipFamilies[0]: Invalid value: \"IPv6\": not configured on this cluster"),
+            Some(
+                "6 Service default/a spec.ipFamilies[0]: Invalid value: \"IPv6\": not configured on this cluster; \
+                 --service-cidr or a ServiceCIDR gives it a range of IPv6",
+            ),
         ),
         (
             "ipFamilyPolicy: RequireDualStack",
             Some(
-                "6 Service default/a spec.ipFamilyPolicy: Invalid value: \"RequireDualStack\": this cluster is not configured for dual-stack services",
+                "6 Service default/a spec.ipFamilyPolicy: Invalid value: \"RequireDualStack\": this cluster is not configured for dual-stack services; \
+                 --service-cidr or a ServiceCIDR gives it a range of each family",
             ),
         ),
     ] {
