@@ -23,7 +23,10 @@ const GAP: u16 = 2;
 /// Lines above a list's rows: its title, and those of its columns.
 const TITLES: u16 = 2;
 
-/// A list as text. Its first column gives way if there is no room.
+/// The least width of a list's first column, unless its cells need less.
+const PART_OF_NAME: u16 = 12;
+
+/// A list as text.
 struct List {
     title: String,
     columns: &'static [Column],
@@ -146,10 +149,12 @@ impl List {
         // The chosen row is in the middle, unless that would leave lines empty.
         let offset = self.chosen.saturating_sub(height / 2).min(self.rows.len().saturating_sub(height));
         let mut state = TableState::new().with_offset(offset).with_selected(Some(self.chosen));
-        let titles = self.columns.iter().map(|column| Cell::from(column.align(column.title().to_owned())));
-        let rows = self.rows.into_iter().map(|cells| {
-            Row::new(cells.into_iter().zip(self.columns).map(|(cell, column)| Cell::from(column.align(cell))))
-        });
+        let columns = &self.columns[..widths.len()];
+        let titles = columns.iter().map(|column| Cell::from(column.align(column.title().to_owned())));
+        let rows = self
+            .rows
+            .into_iter()
+            .map(|cells| Row::new(cells.into_iter().zip(columns).map(|(cell, column)| Cell::from(column.align(cell)))));
         let table = Table::new(rows, widths.into_iter().map(Constraint::Length)).column_spacing(GAP);
         let table = table.header(Row::new(titles).style(Style::new().add_modifier(Modifier::BOLD)));
         let chosen = Style::new().add_modifier(Modifier::REVERSED);
@@ -157,18 +162,31 @@ impl List {
         frame.render_stateful_widget(table, area, &mut state);
     }
 
-    /// Returns the columns' widths, which their cells need. If that is too much, the first one gets the rest.
+    /// Returns the widths that the columns' cells need, of as many columns from the left as there is room for. The first column and
+    /// a last one of text may get less.
     fn widths(&self, room: u16) -> Vec<u16> {
         let length = |text: &str| u16::try_from(text.chars().count()).unwrap_or(u16::MAX);
-        let mut widths: Vec<u16> = self.columns.iter().map(|column| length(column.title())).collect();
+        let mut needed: Vec<u16> = self.columns.iter().map(|column| length(column.title())).collect();
         for row in &self.rows {
-            for (width, cell) in widths.iter_mut().zip(row) {
+            for (width, cell) in needed.iter_mut().zip(row) {
                 *width = (*width).max(length(cell));
             }
         }
-        let others = widths.iter().skip(1).fold(0_u16, |sum, width| sum.saturating_add(GAP + width));
-        if let Some(first) = widths.first_mut() {
-            *first = (*first).min(room.saturating_sub(others).max(length(self.columns[0].title())));
+        let mut widths = needed.clone();
+        if let (Some(width), Some(Column::Text(title))) = (widths.last_mut(), self.columns.last()) {
+            *width = length(title);
+        }
+        if let Some(width) = widths.first_mut() {
+            *width = (*width).min(PART_OF_NAME);
+        }
+        let whole = |widths: &[u16]| widths.iter().fold(0_u16, |sum, width| sum.saturating_add(GAP + width)) - GAP;
+        while widths.len() > 1 && whole(&widths) > room {
+            widths.pop();
+        }
+        let mut rest = room.saturating_sub(whole(&widths));
+        for (width, needed) in widths.iter_mut().zip(needed) {
+            let more = needed.saturating_sub(*width).min(rest);
+            (*width, rest) = (*width + more, rest - more);
         }
         widths
     }

@@ -106,6 +106,25 @@ fn refusals_say_what_they_mean() {
 }
 
 #[test]
+fn what_has_no_room_is_cut_at_the_end_or_left_out() {
+    let mut view = view();
+    let columns = |view: &View, keys: &[KeyCode], width| {
+        let shown = lines(view, &after(view, keys), (width, 4));
+        shown[1..3].to_vec()
+    };
+    assert_eq!(
+        columns(&view, &[], 40),
+        ["SERVICE          PROTOCOL  CONNECTIONS/S", "default/web:htt  TCP                12.0"]
+    );
+    assert_eq!(columns(&view, &[], 16), ["SERVICE", "default/web:http"]);
+    let meaning = "REASON      VERDICT  REFUSED/S  TOTAL  MEANING";
+    assert_eq!(columns(&view, &[KeyCode::Tab], 60)[0], meaning);
+    assert!(columns(&view, &[KeyCode::Tab], 60)[1].ends_with("  5  No usable backend any"));
+    view.figures.refusals.clear();
+    assert_eq!(columns(&view, &[KeyCode::Tab], 8)[0], "REASON");
+}
+
+#[test]
 fn the_chosen_line_is_always_on_the_screen() {
     let mut view = view();
     let row = view.figures.ports[0].clone();
