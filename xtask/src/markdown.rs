@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use crate::{cargo, lint};
 
 /// The pages, and the folders that have pages.
-const PLACES: [&str; 6] = ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "deploy", "docs"];
+pub(crate) const PLACES: [&str; 6] = ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "deploy", "docs"];
 
 /// A page.
 #[derive(Clone, Debug, PartialEq, Eq)]

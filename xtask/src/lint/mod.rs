@@ -4,6 +4,7 @@
 mod allowed;
 mod causes;
 mod commands;
+mod conflicts;
 mod cycles;
 mod dependencies;
 mod links;
@@ -31,9 +32,10 @@ type Check = fn() -> Result<()>;
 /// Runs the command.
 pub(crate) fn command() -> Result<ExitCode> {
     setup::ensure(&[Purpose::Build, Purpose::Lint])?;
-    let checks: [(&str, Check); 12] = [
+    let checks: [(&str, Check); 13] = [
         ("formatting", format),
         ("source rules", sources::check),
+        ("conflicts", conflicts::check),
         ("rules", rules::check),
         ("security", security::check),
         ("cycles", cycles::check),
