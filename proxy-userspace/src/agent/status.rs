@@ -51,9 +51,9 @@ pub struct Status {
     pub failing: Option<Instant>,
     /// The hooks and devices that lack their programs. Tasks that attach programs update it through clones.
     pub missing: Missing,
-    /// Sockets that stay connected to backends that are gone. Those who end sockets write it through clones.
+    /// Sockets that stay connected to backends that are gone. The thread that ends sockets updates it through a clone.
     pub stale: Stale,
-    /// Ports of health checks that can't be listened on. Those who listen write it through clones.
+    /// Ports of health checks that can't be listened on. The servers of health checks update it through clones.
     pub blocked: BlockedPorts,
     /// When the agent's loop last ran.
     pub alive: Instant,

@@ -40,7 +40,7 @@ impl DeviceMode {
         }
     }
 
-    /// Makes the nodes' links support native XDP, as users do who choose it: a veth loses what native XDP sends unless
+    /// Makes the nodes' links support native XDP, as users do where they choose it: a veth loses what native XDP sends unless
     /// the other end has an XDP program, too, and delivers packets whose checksums are still to be computed.
     pub fn prepare(self, mut hosts: impl Iterator<Item = Host>) -> Result<()> {
         if self != Self::Xdp {

@@ -8,13 +8,13 @@ use crate::attach::Mode;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Explanation {
-    /// Who connects.
+    /// The client.
     pub client: ClientPart,
     /// What it dials.
     pub destination: DestinationPart,
     /// The frontend that is dialled; `None` if it is none.
     pub frontend: Option<FrontendPart>,
-    /// Who is admitted; `None` without a frontend.
+    /// The source ranges of the frontend; `None` without one.
     pub source_ranges: Option<SourceRangesPart>,
     /// The traffic policy; `None` if the decision comes before it.
     pub policy: Option<PolicyPart>,
@@ -75,7 +75,7 @@ pub struct FrontendPart {
     pub port: String,
 }
 
-/// Who is admitted to a frontend (S21).
+/// The clients that a frontend admits (S21).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SourceRangesPart {

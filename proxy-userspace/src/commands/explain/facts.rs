@@ -16,7 +16,7 @@ use crate::commands::get::{Clock, Name};
 
 /// Everything that is known about a new connection.
 pub struct Facts {
-    /// Who connects.
+    /// The client.
     pub client: Client,
     /// What it dials.
     pub dialled: Frontend,

@@ -33,7 +33,7 @@ use crate::{
 
 /// A question whose words have been parsed.
 pub struct Question<'a> {
-    /// Who connects.
+    /// The client, as it was given.
     pub caller: Caller,
     /// What it dials.
     pub destination: Destination,

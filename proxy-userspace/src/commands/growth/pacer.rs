@@ -32,6 +32,6 @@ mod tests {
         assert!(due(Some((1, 5))) && !due(Some((1, 5))), "nothing has happened");
         assert!(due(Some((2, 5))) && due(Some((2, 6))), "a plan, a packet");
         assert_eq!((0..20).filter(|_| due(Some((2, 6)))).count(), 2);
-        assert!(due(None) && due(None), "who can't tell looks");
+        assert!(due(None) && due(None), "if it is not known whether anything has happened, each look is due");
     }
 }

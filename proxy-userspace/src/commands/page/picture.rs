@@ -16,7 +16,7 @@ const SOCKETS: &str = "this node and its pods";
 pub(super) struct Picture {
     /// The number of open flows.
     pub(super) flows: u64,
-    /// Who has opened them.
+    /// The client that has opened them.
     pub(super) clients: Vec<Place>,
     /// What was dialled.
     pub(super) frontends: Vec<Place>,

@@ -106,7 +106,7 @@ impl Session {
     pub(super) fn start(scene: &Scene, arguments: &[&str]) -> Self {
         let size = Winsize { ws_row: LINES.get(), ws_col: COLUMNS.get(), ws_xpixel: 0, ws_ypixel: 0 };
         let OpenptyResult { master, slave } = openpty(&size, None).unwrap();
-        // A session of its own: its controlling terminal is this one, not the one of who runs the test.
+        // A session of its own: its controlling terminal is this one, not that of the person who runs the test.
         let mut command = Command::new("setsid");
         command.arg("--ctty").arg(find_program("waggle", "WAGGLE_BIN").unwrap()).arg("top").args(arguments);
         command.args(["--instance", &scene.node.instance()]).env("TERM", "xterm-256color").env_remove("NO_COLOR");

@@ -1,4 +1,4 @@
-//! What everyone needs who can't see the page, or can't see it well: names, headings, landmarks, and contrast. Checked by a script
+//! What people need who can't see the page well, or at all: names, headings, landmarks, and contrast. Checked by a script
 //! in the page, for what is visible.
 
 use serde_json::{Value, json};

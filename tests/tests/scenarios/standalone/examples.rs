@@ -1,4 +1,4 @@
-//! The examples with one state: who answers where.
+//! The examples with one state: which backends answer at which addresses.
 
 use std::{
     io::Read as _,
