@@ -16,6 +16,7 @@ mod figures;
 mod grid;
 mod interrupt;
 mod link;
+mod machine;
 mod manifests;
 mod measure;
 mod nftables;
@@ -33,6 +34,7 @@ mod table;
 use cli::{Cli, Options, Part, Role};
 use figures::{Figures, Proxy};
 use interrupt::Interrupted;
+use machine::Machine;
 use scenario::Scenario;
 
 fn main() -> Result<()> {
@@ -51,7 +53,7 @@ fn bench(options: &Options) -> Result<()> {
         bail!("the benchmark makes network namespaces and loads eBPF programs: run it as root, or with sudo");
     }
     let interrupted = interrupt::watch()?;
-    let start = Instant::now();
+    let (start, machine) = (Instant::now(), Machine::begin()?);
     let mut numbers = Map::new();
     if options.measures(Part::Packets) {
         eprintln!("packets");
@@ -78,6 +80,9 @@ fn bench(options: &Options) -> Result<()> {
         write_chart(&options.chart_path("scale.svg"), &scale::draw(&rows))?;
         numbers.extend(scale::flat(&rows));
     }
+    let machine = machine.describe()?;
+    println!("{}", machine.text());
+    numbers.extend(machine.flat());
     if let Some(json) = &options.json {
         let text = serde_json::to_string_pretty(&numbers)?;
         fs::write(json, text + "\n").with_context(|| format!("write the numbers {}", json.display()))?;
