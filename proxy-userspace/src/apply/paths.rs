@@ -64,7 +64,11 @@ impl Paths {
         let free = (FIRST..SOURCES).filter_map(|index| u8::try_from(index).ok());
         let Some(index) = free.into_iter().find(|index| !self.sources.contains_key(index)) else {
             if !std::mem::replace(&mut self.has_warned_of_full, true) {
-                warn!(%address, "NODE_ADDRESSES is full: backends reached from one more source address see the node's own address");
+                warn!(
+                    %address, room = SOURCES,
+                    "NODE_ADDRESSES is full, and its size is fixed: backends that are reached from further source addresses see the \
+                     node's own address"
+                );
             }
             return 0;
         };

@@ -1,6 +1,6 @@
 //! Decides which Service gets a frontend, a ClusterIP or a health check's port that several Services claim: the one created
-//! first, of equally old ones the first by namespace and name. The others wait. A claim of a ClusterIP comes before claims of the
-//! same address as an external address.
+//! first, of equally old ones the first by namespace and name. The others wait. Before age counts who has given out the address:
+//! see [`Rank`].
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, hash_map::Entry},
@@ -22,10 +22,20 @@ pub(super) struct Claims {
     external: HashMap<IpAddr, BTreeSet<ServiceName>>,
 }
 
+/// The order of claims for one frontend, however old their Services are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Rank {
+    /// The API server has allocated it: a ClusterIP or a port.
+    Allocated,
+    /// The load balancer's controller has written it into the Service's status.
+    LoadBalancer,
+    /// The Service's author has chosen it: an externalIP. So the author of an old Service can't take a load-balancer IP.
+    Chosen,
+}
+
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Claimant {
-    /// Whether the claim is for an externalIP or load-balancer IP. Such claims come after all others, however old the Service is.
-    is_external: bool,
+    rank: Rank,
     created: Option<i64>,
     service: ServiceName,
 }
@@ -51,11 +61,11 @@ impl Claims {
         let created = after.and_then(|spec| spec.created);
         let same_age = before.and_then(|spec| spec.created) == created;
         let mut change = ClaimChange::default();
-        for (claim, _) in old.iter().filter(|(claim, is_external)| !same_age || new.get(claim) != Some(is_external)) {
+        for (claim, _) in old.iter().filter(|(claim, rank)| !same_age || new.get(claim) != Some(rank)) {
             self.release(*claim, service, &mut change);
         }
-        for (claim, is_external) in new.iter().filter(|(claim, kind)| !same_age || old.get(claim) != Some(kind)) {
-            let claimant = Claimant { is_external: *is_external, created, service: service.clone() };
+        for (claim, rank) in new.iter().filter(|(claim, rank)| !same_age || old.get(claim) != Some(rank)) {
+            let claimant = Claimant { rank: *rank, created, service: service.clone() };
             self.take(*claim, claimant, &mut change);
         }
         self.replace_external(service, before, after);
@@ -123,12 +133,21 @@ impl ClaimChange {
     }
 }
 
-/// Returns what a Service claims, and for each claim whether it is for an externalIP or load-balancer IP.
-fn claims_of(spec: &ParsedService) -> BTreeMap<Frontend, bool> {
-    let is_external = |kind| matches!(kind, FrontendKind::ExternalIp | FrontendKind::LoadBalancer);
-    let dialled = frontends(spec).into_iter().map(|(frontend, origin)| (frontend, is_external(origin.kind)));
+impl Rank {
+    fn of(kind: FrontendKind) -> Self {
+        match kind {
+            FrontendKind::ExternalIp => Self::Chosen,
+            FrontendKind::LoadBalancer => Self::LoadBalancer,
+            _ => Self::Allocated,
+        }
+    }
+}
+
+/// Returns what a Service claims.
+fn claims_of(spec: &ParsedService) -> BTreeMap<Frontend, Rank> {
+    let dialled = frontends(spec).into_iter().map(|(frontend, origin)| (frontend, Rank::of(origin.kind)));
     let owned = spec.cluster_ips.iter().map(|address| Frontend::owner((*address).into()));
-    dialled.chain(owned.chain(health_claims(spec)).map(|claim| (claim, false))).collect()
+    dialled.chain(owned.chain(health_claims(spec)).map(|claim| (claim, Rank::Allocated))).collect()
 }
 
 fn cluster_ip(claim: &Frontend) -> Option<IpAddr> {

@@ -100,7 +100,10 @@ impl Ticks {
 /// Returns the model of the first processor; empty if the kernel names none, as on some arm64 machines.
 fn model(cpuinfo: &str) -> &str {
     let models = cpuinfo.lines().filter_map(|line| line.split_once(':'));
-    models.map(|(key, value)| (key.trim(), value.trim())).find(|(key, _)| *key == "model name").map_or("", |(_, model)| model)
+    models
+        .map(|(key, value)| (key.trim(), value.trim()))
+        .find(|(key, _)| *key == "model name")
+        .map_or("", |(_, model)| model)
 }
 
 #[cfg(test)]

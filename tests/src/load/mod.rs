@@ -32,9 +32,9 @@ use crate::{
 /// retransmit once. A datagram is not retransmitted, and a reset ends a connection at once.
 const LOST: Duration = Duration::from_secs(20);
 
-/// Starts the load on a scene whose Service `web` has backends on both nodes; it ends with [`Tally::end`]. Of the two
-/// neighbours, `asking` sends echo requests to the node, and `asked` gets them from it. No other packets go between
-/// them and the node.
+/// Starts the load on a scene whose Service `web` has these backends throughout: pod 1 on the node, and the remote pod. It ends
+/// with [`Tally::end`]. Of the two neighbours, `asking` sends echo requests to the node, and `asked` gets them from it. No other
+/// packets go between them and the node.
 pub fn start<'scope>(
     scope: &'scope Scope<'scope, '_>,
     outside: &'scope Outside,
@@ -47,10 +47,12 @@ pub fn start<'scope>(
         [("outside", origins(&outside.host)), ("a pod", origins(&scene.client)), ("the node", origins(&scene.node))];
     for (place, [lasting, brief]) in places {
         let frontends = frontends(outside, place);
+        let backends = [scene.pod(1).name(), outside.remote.name()];
         let to = frontends.clone();
         scope.spawn(move || talk(&lasting, place, &to, tally));
         scope.spawn(move || {
-            tally.repeat(|| frontends.iter().for_each(|to| dial(&brief, (place, *to), tally, |_| Ok(()))));
+            let judge = |reply: &Reply| is_one_of(reply.backend(), &backends);
+            tally.repeat(|| frontends.iter().for_each(|to| dial(&brief, (place, *to), tally, judge)));
         });
     }
     let node = Family::BOTH.map(|family| family.of(&scene.node));
@@ -90,7 +92,7 @@ fn frontends(outside: &Outside, place: &str) -> Vec<SocketAddr> {
     .collect()
 }
 
-/// Conversations that never end.
+/// Conversations that never end. Each stays with the backend that has answered first.
 fn talk(client: &Client, place: &str, frontends: &[SocketAddr], tally: &Tally) {
     let open = |to: &SocketAddr| {
         // Several, so that both backends have some of them.
@@ -98,12 +100,26 @@ fn talk(client: &Client, place: &str, frontends: &[SocketAddr], tally: &Tally) {
         tcp.chain((0..3).map(|_| client.connect_udp(*to).unwrap())).map(|socket| (*to, socket)).collect::<Vec<_>>()
     };
     let sockets: Vec<(SocketAddr, Socket<'_>)> = frontends.iter().flat_map(open).collect();
+    let mut backends = vec![None; sockets.len()];
     tally.repeat(|| {
-        for (to, socket) in &sockets {
-            let answer = socket.send("still there?").and_then(|()| socket.receive(LOST));
-            tally.count(&format!("lasting flow from {place} to {to}"), answer);
+        for ((to, socket), backend) in sockets.iter().zip(&mut backends) {
+            let what = format!("lasting flow from {place} to {to}");
+            match socket.send("still there?").and_then(|()| socket.receive(LOST)) {
+                Ok(answer) => {
+                    match is_one_of(answer.backend(), &[backend.get_or_insert(answer.backend().to_owned())]) {
+                        Ok(()) => tally.answer(),
+                        Err(fault) => tally.fault(&format!("misdelivered: {what}: {fault}")),
+                    }
+                }
+                Err(failure) => tally.fault(&format!("lost: {what}: {failure:?}")),
+            }
         }
     });
+}
+
+/// Checks that an answer comes from one of these backends.
+fn is_one_of(backend: &str, backends: &[&str]) -> Result<(), String> {
+    if backends.contains(&backend) { Ok(()) } else { Err(format!("{backend} answers, which is none of {backends:?}")) }
 }
 
 /// Makes a new conversation over each transport. `judge` says what is wrong with a reply.

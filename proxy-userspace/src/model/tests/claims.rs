@@ -53,6 +53,31 @@ fn only_what_collides_is_lost() {
 }
 
 #[test]
+fn s18_no_external_ip_takes_a_load_balancer_ip_however_old_its_service_is() {
+    let ports = json!([{ "port": 80 }]);
+    let status = json!({ "loadBalancer": { "ingress": [{ "ip": "203.0.113.1" }] } });
+    let metadata =
+        |name: &str, created: &str| json!({ "name": name, "namespace": "default", "creationTimestamp": created });
+    let balanced = json!({ "type": "LoadBalancer", "clusterIP": "10.96.0.2", "ports": ports });
+    let balanced = service_with(metadata("balanced", NEW), balanced, status);
+    let greedy =
+        json!({ "clusterIP": "10.96.0.1", "externalIPs": ["203.0.113.1", "::ffff:203.0.113.1"], "ports": ports });
+    let greedy = aged("greedy", OLD, greedy);
+    for objects in [[&balanced, &greedy], [&greedy, &balanced]] {
+        let mut world = World::new();
+        for object in objects {
+            world.apply(object.clone());
+        }
+        let keys = |name: &str| world.service(name).frontends.into_keys().collect::<Vec<_>>();
+        assert_eq!(keys("balanced"), [tcp("10.96.0.2", 80), tcp("203.0.113.1", 80)]);
+        assert_eq!(keys("greedy"), [tcp("10.96.0.1", 80)]);
+        assert_eq!(world.fields(), ["spec.externalIPs"]);
+        world.delete(&balanced);
+        assert_eq!(world.service("greedy").frontends.len(), 2, "it waits for the address");
+    }
+}
+
+#[test]
 fn a_recreated_service_loses_its_age() {
     let mut world = World::new();
     world.apply(aged("a", OLD, spec())).apply(aged("b", NEW, spec()));

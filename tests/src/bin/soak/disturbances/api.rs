@@ -18,12 +18,19 @@ fn follow_api(node: &mut Node<'_>) -> anyhow::Result<()> {
 
 pub fn outage(node: &mut Node<'_>) -> anyhow::Result<()> {
     follow_api(node)?;
+    fill(node, 5);
+    node.settle()?;
     node.objects.api.stop()?;
+    // Services go, others come, some of them with the addresses of those that went.
+    empty(node, 5);
     for _ in 0..5 {
         node.change();
         sleep(moment(node));
     }
+    fill(node, 8);
     node.objects.api.listen()?;
+    node.settle()?;
+    empty(node, 8);
     Ok(())
 }
 

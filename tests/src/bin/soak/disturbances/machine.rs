@@ -1,6 +1,6 @@
 //! Devices, addresses, rules and programs of others.
 
-use std::thread::sleep;
+use std::{fs, thread::sleep};
 
 use harness::{
     lab::Pass,
@@ -55,6 +55,23 @@ pub fn address_flap(node: &mut Node<'_>) {
     }
 }
 
-pub fn flush_rules(node: &mut Node<'_>) {
-    output(node.host().netns(), "nft flush ruleset");
+/// A firewall that tracks connections, and a table that translates addresses, as kube-proxy or a network plugin has them. The kernel
+/// tracks connections, and translates, only while there are such rules.
+const RULES: &str = "
+table inet firewall {
+    chain input { type filter hook input priority filter; policy accept; ct state established,related accept; }
+    chain forward { type filter hook forward priority filter; policy accept; ct state established,related accept; }
+}
+table inet masquerading {
+    chain postrouting { type nat hook postrouting priority srcnat; ip saddr 198.18.0.0/15 masquerade; }
+}
+";
+
+pub fn flush_rules(node: &mut Node<'_>) -> anyhow::Result<()> {
+    let (netns, rules) = (node.host().netns(), node.files.path().join("rules.nft"));
+    fs::write(&rules, RULES)?;
+    output(netns, &format!("nft -f {}", rules.display()));
+    sleep(moment(node));
+    output(netns, "nft flush ruleset");
+    Ok(())
 }

@@ -52,7 +52,7 @@ pub enum Disturbance {
     DeviceFlap,
     /// Addresses come and go
     AddressFlap,
-    /// `nft flush ruleset`
+    /// Rules that track connections and translate addresses come, and go by `nft flush ruleset`
     FlushRules,
 }
 
@@ -90,10 +90,7 @@ impl Disturbance {
                 machine::address_flap(node);
                 Ok(())
             }
-            Self::FlushRules => {
-                machine::flush_rules(node);
-                Ok(())
-            }
+            Self::FlushRules => machine::flush_rules(node),
         }
     }
 }
