@@ -6,6 +6,7 @@ use std::{
     process::ExitCode,
 };
 
+use anyhow::anyhow;
 use proxy_userspace::{
     commands::{
         capture, check, cleanup,
@@ -61,9 +62,10 @@ fn execute(command: Command) -> anyhow::Result<ExitCode> {
 }
 
 fn run_agent(args: RunArgs) -> anyhow::Result<()> {
-    let (config, ignored_flags) = config_file::configure(args)?;
+    let early = args.log_without_file();
+    let (config, ignored_flags) = config_file::configure(args).inspect_err(|_| start_early_log(&early))?;
     heap::share();
-    start_log(&config.log)?;
+    start_log(&config.log).inspect_err(|_| start_early_log(&config.log))?;
     config_file::warn_of_ignored(config.file.as_ref(), &ignored_flags);
     host::check()?;
     if let Err(error) = open_files::raise_limit() {
@@ -81,6 +83,16 @@ fn run_agent(args: RunArgs) -> anyhow::Result<()> {
     result
 }
 
+/// Starts a log for the error that ends the agent before it has its configuration, if that log is read by programs. `config` is what
+/// is known until then.
+fn start_early_log(config: &LogConfig) {
+    if config.format == LogFormat::Json {
+        let config = LogConfig { level: "info".to_owned(), ..config.clone() };
+        // The level can be parsed, so this can't fail.
+        let _ = start_log(&config);
+    }
+}
+
 fn start_log(config: &LogConfig) -> anyhow::Result<()> {
     // A bare level applies to Waggle's own code; libraries log warnings and errors.
     let filter = match config.level.parse::<LevelFilter>() {
@@ -88,7 +100,10 @@ fn start_log(config: &LogConfig) -> anyhow::Result<()> {
             let libraries = LOG_DIRECTIVES.join(",");
             EnvFilter::try_new(format!("warn,{libraries},proxy_userspace={level},proxy_ebpf={level}"))?
         }
-        Err(_) => EnvFilter::try_new(&config.level)?,
+        Err(_) => EnvFilter::try_new(&config.level).map_err(|_| anyhow!(
+            "use --log-level {:?}: give off, error, warn, info, debug or trace, or directives such as `info,proxy_userspace=debug`",
+            config.level
+        ))?,
     };
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter.add_directive(fatal::directive()?))

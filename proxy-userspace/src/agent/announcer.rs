@@ -90,7 +90,7 @@ impl Announcer {
                 self.lacking.remove(&service);
             }
         }
-        if let Some((error, Refused { parts, first })) = errors.first_key_value().filter(|_| !self.is_degraded) {
+        if let Some((error, Refused { parts, first, .. })) = errors.first_key_value().filter(|_| !self.is_degraded) {
             let note = format!("not fully in force, trying again: {error} (parts: {parts}, the first: {first})");
             self.is_degraded = self.announce(self.node.clone(), Reason::Degraded, note, now);
         } else if errors.is_empty() && self.is_degraded {
@@ -197,7 +197,7 @@ mod tests {
     }
 
     fn errors(parts: usize) -> Errors {
-        let refused = Refused { parts, first: "shop/web-0".to_owned() };
+        let refused = Refused { parts, first: "shop/web-0".to_owned(), is_service: true };
         if parts == 0 { Errors::new() } else { Errors::from([("SERVICES is full".to_owned(), refused)]) }
     }
 

@@ -8,6 +8,7 @@ use std::{
 use tracing::warn;
 
 use crate::{
+    desired::ServiceName,
     logging::limit::{Lines, LogLimit},
     model::diagnostic::Diagnostic,
     objects::{Kind, ObjectRef},
@@ -19,18 +20,26 @@ pub struct Diagnostics {
     current_by_object: BTreeMap<ObjectRef, BTreeSet<Diagnostic>>,
     /// How many these are, by the kind of object.
     counts: BTreeMap<Kind, usize>,
-    pending: LogLimit<Diagnostic>,
+    /// With the Service that an object other than a Service belongs to.
+    pending: LogLimit<(Diagnostic, Option<ServiceName>)>,
 }
 
 impl Diagnostics {
-    /// Replaces the diagnostics of `object`. Returns those that it did not have before.
-    pub fn replace(&mut self, object: &ObjectRef, current: BTreeSet<Diagnostic>) -> Vec<Diagnostic> {
+    /// Replaces the diagnostics of `object`, which belongs to `service` if it is an EndpointSlice. Returns those that it did not have
+    /// before.
+    pub fn replace(
+        &mut self,
+        object: &ObjectRef,
+        service: Option<&ServiceName>,
+        current: BTreeSet<Diagnostic>,
+    ) -> Vec<Diagnostic> {
         let before = self.current_by_object.remove(object).unwrap_or_default();
         let count = self.counts.entry(object.kind).or_default();
         *count = *count + current.len() - before.len();
         let new: Vec<Diagnostic> = current.difference(&before).cloned().collect();
         for diagnostic in &new {
-            self.pending.add(&format!("{} {}", diagnostic.object.kind, diagnostic.field), diagnostic.clone());
+            let topic = format!("{} {}", diagnostic.object.kind, diagnostic.field);
+            self.pending.add(&topic, (diagnostic.clone(), service.cloned()));
         }
         if !current.is_empty() {
             self.current_by_object.insert(object.clone(), current);
@@ -53,13 +62,15 @@ impl Diagnostics {
         for (field, lines) in self.pending.due(now) {
             match lines {
                 Lines::Each(diagnostics) => {
-                    for Diagnostic { object, field, reason } in diagnostics {
+                    for (Diagnostic { object, field, reason }, of) in diagnostics {
                         let (service, object) = object.logged();
+                        let service = service.or_else(|| of.map(|of| of.to_string()));
                         warn!(service, object, field, reason, "skipped");
                     }
                 }
                 Lines::Summary(count, some) => {
-                    let some = some.iter().map(|diagnostic| format!("{}: {}", diagnostic.object, diagnostic.reason));
+                    let some =
+                        some.iter().map(|(diagnostic, _)| format!("{}: {}", diagnostic.object, diagnostic.reason));
                     let examples = some.collect::<Vec<_>>().join("; ");
                     warn!(count, field, examples, "skipped in many objects");
                 }
@@ -87,7 +98,7 @@ mod tests {
             (object(Kind::EndpointSlice, "web-1"), object(Kind::Service, "web"), object(Kind::Service, "api"));
         let mut diagnostics = Diagnostics::default();
         let mut counts = |object: &ObjectRef, count| {
-            diagnostics.replace(object, faults(object, count));
+            diagnostics.replace(object, None, faults(object, count));
             [Kind::Service, Kind::EndpointSlice].map(|kind| diagnostics.counts().get(&kind).copied().unwrap_or(0))
         };
         assert_eq!([counts(&slice, 3), counts(&web, 1), counts(&api, 2)], [[0, 3], [1, 3], [3, 3]]);

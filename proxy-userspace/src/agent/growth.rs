@@ -69,7 +69,7 @@ impl Agent {
                 continue;
             }
             if !counted.contains(&service) {
-                self.refusals.add(&service, Report(&error));
+                self.refusals.add_service(&service, Report(&error));
             }
             self.announcer.refused(&service, Report(&error), now);
             self.refused.insert(service);

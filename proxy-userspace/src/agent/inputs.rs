@@ -80,8 +80,7 @@ impl Agent {
             self.model.apply(event);
         }
         self.modelling += started.elapsed();
-        self.queued.get_or_insert_with(SystemTime::now);
-        self.note(|status| status.count(counts));
+        self.note(|status| status.count(counts, SystemTime::now()));
     }
 
     pub(super) fn take_addresses(&mut self, inputs: &mut Inputs) {

@@ -22,7 +22,7 @@ use std::{
     collections::BTreeSet,
     future::pending,
     net::SocketAddr,
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant},
 };
 
 use jiff::Timestamp;
@@ -78,8 +78,6 @@ pub struct Agent {
     lacking: BTreeSet<Quantity>,
     /// Quantities that maps grow for when they are full.
     growing: BTreeSet<Quantity>,
-    /// When the first event arrived that no plan has served yet.
-    queued: Option<SystemTime>,
     /// Since when writes have failed for another reason than a full map.
     failing: Option<Instant>,
     triggers: Triggers,
@@ -123,7 +121,6 @@ impl Agent {
             waiting: BTreeSet::new(),
             lacking: BTreeSet::new(),
             growing: BTreeSet::new(),
-            queued: None,
             failing: None,
             triggers: Triggers::default(),
             no_local: NoLocals::default(),

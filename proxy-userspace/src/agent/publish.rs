@@ -28,7 +28,6 @@ impl Agent {
 
     /// Publishes what is in force now. Readers are woken only if a health check has changed.
     pub(super) fn publish(&mut self, checks: Option<HealthByPort>, (started, took): (Instant, PhaseTimes)) {
-        let queued = self.queued.take();
         let refused = self.refusals.current();
         let skipped_fields = self.diagnostics.first(EXAMPLES);
         let changes = self.triggers.in_force(&(&self.refused | &self.waiting), Timestamp::now());
@@ -42,8 +41,9 @@ impl Agent {
             }
             if status.generation != self.generation {
                 status.generation = self.generation;
-                status.applied = SystemTime::now();
-                status.queued = queued.unwrap_or(status.queued);
+                if self.failing.is_none() {
+                    status.applied = Some(SystemTime::now());
+                }
                 status.durations.plans.add(started.elapsed());
                 status.durations.note_phases(took);
             }

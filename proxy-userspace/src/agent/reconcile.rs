@@ -99,8 +99,9 @@ impl Agent {
         let projected = Instant::now();
         let projection = self.model.project(part);
         for (object, diagnostics) in projection.diagnostics {
-            for diagnostic in self.diagnostics.replace(&object, diagnostics) {
-                self.announcer.skipped(&diagnostic, projection.services.get(&object), now);
+            let service = projection.services.get(&object);
+            for diagnostic in self.diagnostics.replace(&object, service, diagnostics) {
+                self.announcer.skipped(&diagnostic, service, now);
             }
         }
         // Never reset while this agent runs: associations outlive their Service.

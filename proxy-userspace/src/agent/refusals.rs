@@ -20,8 +20,10 @@ const AT_ONCE: usize = 3;
 pub struct Refused {
     /// How many parts are not in force.
     pub parts: usize,
-    /// The first of them, a Service or network.
+    /// The first of them.
     pub first: String,
+    /// Whether the first of them is a Service.
+    pub is_service: bool,
 }
 
 /// The parts that are not in force at present, by the text of the error.
@@ -38,9 +40,18 @@ pub struct Refusals {
 }
 
 impl Refusals {
-    /// Adds `part`, which is not in force because of `error`.
+    /// Adds a Service that is not in force because of `error`.
+    pub fn add_service(&mut self, service: impl Display, error: impl Display) {
+        self.add_part(service, true, error);
+    }
+
+    /// Adds another part of the data plane, such as a prefix, that is not in force because of `error`.
     pub fn add(&mut self, part: impl Display, error: impl Display) {
-        let refused = || Refused { parts: 0, first: part.to_string() };
+        self.add_part(part, false, error);
+    }
+
+    fn add_part(&mut self, part: impl Display, is_service: bool, error: impl Display) {
+        let refused = || Refused { parts: 0, first: part.to_string(), is_service };
         self.current.entry(error.to_string()).or_insert_with(refused).parts += 1;
     }
 
@@ -60,8 +71,9 @@ impl Refusals {
         if unlogged.is_empty() {
             info!("no longer degraded: everything is in force");
         }
-        for (error, Refused { parts, first }) in unlogged.iter().take(AT_ONCE) {
-            error!(parts, first, error, "degraded: not fully in force, trying again");
+        for (error, Refused { parts, first, is_service }) in unlogged.iter().take(AT_ONCE) {
+            let (service, first) = if *is_service { (Some(first), None) } else { (None, Some(first)) };
+            error!(service, first, parts, error, "degraded: not fully in force, trying again");
         }
     }
 
@@ -95,7 +107,7 @@ mod tests {
     fn lines(refusals: &mut Refusals, now: Instant, errors: &[(&str, usize)]) -> usize {
         refusals.begin();
         for (error, count) in errors {
-            (0..*count).for_each(|number| refusals.add(format_args!("default/web-{number}"), error));
+            (0..*count).for_each(|number| refusals.add_service(format_args!("default/web-{number}"), error));
         }
         refusals.take_unlogged(now).map_or(0, |errors| errors.len().clamp(1, AT_ONCE))
     }
@@ -104,8 +116,11 @@ mod tests {
     fn field_s07_forty_thousand_refusals_are_one_line() {
         let mut refusals = Refusals::default();
         let start = Instant::now();
-        (0..11_357).for_each(|number| refusals.add(format_args!("default/web-{number}"), FULL));
-        let expected = Errors::from([(FULL.to_owned(), Refused { parts: 11_357, first: "default/web-0".to_owned() })]);
+        (0..11_357).for_each(|number| refusals.add_service(format_args!("default/web-{number}"), FULL));
+        let expected = Errors::from([(
+            FULL.to_owned(),
+            Refused { parts: 11_357, first: "default/web-0".to_owned(), is_service: true },
+        )]);
         assert_eq!(refusals.take_unlogged(start), Some(&expected));
         // As long as nothing changes, never again.
         for second in 1..1000 {

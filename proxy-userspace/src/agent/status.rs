@@ -57,10 +57,10 @@ pub struct Status {
     pub blocked: BlockedPorts,
     /// When the agent's loop last ran.
     pub alive: Instant,
-    /// When the first event arrived that the last plan serves.
-    pub queued: SystemTime,
-    /// When the last plan came into force.
-    pub applied: SystemTime,
+    /// When an event last arrived; `None` before the first.
+    pub queued: Option<SystemTime>,
+    /// When a plan last came into force, except for what a full map has no room for; `None` before the first.
+    pub applied: Option<SystemTime>,
     /// Whether load balancers may send packets to this node: its Node object exists and is not about to be removed.
     pub eligible: bool,
     /// The health of Services by `healthCheckNodePort`.
@@ -87,7 +87,6 @@ impl Status {
 
     /// Returns the status of an agent that has programmed nothing yet and follows a folder.
     pub fn new() -> Self {
-        let now = SystemTime::now();
         Self {
             generation: 0,
             size: Size::default(),
@@ -102,8 +101,8 @@ impl Status {
             stale: Stale::default(),
             blocked: BlockedPorts::default(),
             alive: Instant::now(),
-            queued: now,
-            applied: now,
+            queued: None,
+            applied: None,
             eligible: true,
             checks: HealthByPort::default(),
             events: BTreeMap::new(),
@@ -115,8 +114,11 @@ impl Status {
         }
     }
 
-    /// Adds to the numbers of events that have arrived.
-    pub(super) fn count(&mut self, events: BTreeMap<Kind, u64>) {
+    /// Adds to the numbers of events, which have arrived at `time`.
+    pub(super) fn count(&mut self, events: BTreeMap<Kind, u64>, time: SystemTime) {
+        if !events.is_empty() {
+            self.queued = Some(time);
+        }
         for (kind, count) in events {
             *self.events.entry(kind).or_default() += count;
         }
@@ -181,7 +183,7 @@ mod tests {
     #[test]
     fn n13_writes_that_fail_for_long_are_unhealthy_and_a_full_map_is_not() {
         let start = Instant::now();
-        let full = Refused { parts: 3, first: "shop/web".to_owned() };
+        let full = Refused { parts: 3, first: "shop/web".to_owned(), is_service: true };
         let status = Status {
             generation: 1,
             attached: true,

@@ -50,7 +50,7 @@ pub(super) fn response(probe: Probe, status: &Status, (now, time): (Instant, Sys
     let degraded = status.refused.iter();
     let body = Body {
         // While the agent is healthy, the data plane is up to date now.
-        last_updated: if healthy { time } else { status.applied },
+        last_updated: if healthy { time } else { status.applied.unwrap_or(SystemTime::UNIX_EPOCH) },
         current_time: time,
         node_eligible: (probe == Probe::Healthz).then_some(status.eligible),
         healthy,
@@ -87,7 +87,7 @@ mod tests {
 
     #[tokio::test]
     async fn s32_a_full_map_is_named_and_leaves_the_agent_healthy() {
-        let full = Refused { parts: 3, first: "shop/web".to_owned() };
+        let full = Refused { parts: 3, first: "shop/web".to_owned(), is_service: true };
         let refused = Arc::new(BTreeMap::from([("SERVICES is full".to_owned(), full)]));
         let status = Status { generation: 7, attached: true, refused, ..Status::new() };
         for probe in [Probe::Healthz, Probe::Livez] {
@@ -114,8 +114,8 @@ mod tests {
         let status = Status {
             generation: 1,
             attached: true,
-            applied: since,
-            queued: since,
+            applied: Some(since),
+            queued: Some(since),
             alive: start + year + Duration::from_secs(298),
             ..following
         };

@@ -194,6 +194,11 @@ impl RunArgs {
         }
     }
 
+    /// Returns what flags and the environment say of the log.
+    pub fn log_without_file(&self) -> LogConfig {
+        self.log(&KubeProxyConfiguration::default())
+    }
+
     fn log(&self, file: &KubeProxyConfiguration) -> LogConfig {
         let level = match self.kube_proxy.verbosity.or(file.logging.verbosity).unwrap_or_default() {
             0..=3 => "info",

@@ -68,7 +68,7 @@ fn s18_no_external_ip_takes_a_load_balancer_ip_however_old_its_service_is() {
         for object in objects {
             world.apply(object.clone());
         }
-        let keys = |name: &str| world.service(name).frontends.into_keys().collect::<Vec<_>>();
+        let mut keys = |name: &str| world.service(name).frontends.into_keys().collect::<Vec<_>>();
         assert_eq!(keys("balanced"), [tcp("10.96.0.2", 80), tcp("203.0.113.1", 80)]);
         assert_eq!(keys("greedy"), [tcp("10.96.0.1", 80)]);
         assert_eq!(world.fields(), ["spec.externalIPs"]);

@@ -20,12 +20,12 @@ pub(super) fn write(page: &mut Page<'_>, status: &Status, health: &HealthCounts)
     durations(page, status)?;
     page.gauge(
         "kubeproxy_sync_proxy_rules_last_timestamp_seconds",
-        "When changes last came into force, in seconds since 1970",
+        "When changes last came into force, in seconds since 1970; 0 before the first ones. It stands still while writes fail",
         seconds(status.applied),
     )?;
     page.gauge(
         "kubeproxy_sync_proxy_rules_last_queued_timestamp_seconds",
-        "When the changes that last came into force were received, in seconds since 1970",
+        "When changes were last received, in seconds since 1970; 0 before the first ones. They may not be in force yet",
         seconds(status.queued),
     )?;
     changes(page, status)?;
@@ -60,7 +60,7 @@ fn durations(page: &mut Page<'_>, status: &Status) -> fmt::Result {
     )
 }
 
-/// Writes how many changes were received, and how many are not in force yet.
+/// Writes how many changes were received, and how many no plan has taken yet.
 fn changes(page: &mut Page<'_>, status: &Status) -> fmt::Result {
     for (kind, total, pending) in [
         (
@@ -77,11 +77,11 @@ fn changes(page: &mut Page<'_>, status: &Status) -> fmt::Result {
         let of = |events: &std::collections::BTreeMap<Kind, u64>| events.get(&kind).copied().unwrap_or(0);
         let (taken, served) = (of(&status.events), of(&status.events_served));
         page.counter(total, &format!("Changes of {kind}s that were received"), taken)?;
-        page.gauge(pending, &format!("Changes of {kind}s that are not in force yet"), whole(taken - served))?;
+        page.gauge(pending, &format!("Changes of {kind}s that no plan has taken yet"), whole(taken - served))?;
     }
     Ok(())
 }
 
-fn seconds(time: SystemTime) -> f64 {
-    time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
+fn seconds(time: Option<SystemTime>) -> f64 {
+    time.and_then(|time| time.duration_since(UNIX_EPOCH).ok()).unwrap_or_default().as_secs_f64()
 }

@@ -33,7 +33,8 @@ pub(super) fn requests(page: &mut Page<'_>, status: &Status) -> fmt::Result {
     });
     page.counters(
         "rest_client_requests",
-        "Requests to the API server, by the code of the response, or <error> where no response came",
+        "Requests to the API server for lists and watches, by the code of the response, or <error> where no response came. Events \
+         are not counted",
         ["code", "method"],
         responses,
     )

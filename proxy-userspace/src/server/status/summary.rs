@@ -98,16 +98,15 @@ fn health(status: &Status, missing: &[MissingHook], now: Instant) -> (Health, Ve
 }
 
 fn agent(identity: &Identity, status: &Status, log: &[RecentLine], (now, time): (Instant, SystemTime)) -> AgentReport {
-    let has_applied = status.generation != 0;
-    let age = time.duration_since(status.applied).unwrap_or_default();
+    let age = status.applied.map(|applied| time.duration_since(applied).unwrap_or_default());
     AgentReport {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         node_name: identity.node_name.clone(),
         node_eligible: status.eligible,
         started: identity.started.into(),
         generation: status.generation,
-        last_applied: has_applied.then(|| status.applied.into()),
-        last_applied_age_seconds: has_applied.then_some(age.as_secs()),
+        last_applied: status.applied.map(Into::into),
+        last_applied_age_seconds: age.map(|age| age.as_secs()),
         source: source(identity, status, now),
         not_in_force: refused(status),
         skipped_fields: status.skipped.values().sum(),

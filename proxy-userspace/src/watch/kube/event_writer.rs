@@ -13,7 +13,7 @@ use kube::{
 use serde::de::DeserializeOwned;
 use tokio::{sync::mpsc, time::timeout};
 use tower::{BoxError, service_fn};
-use tracing::debug;
+use tracing::{debug, warn};
 
 use super::link::Link;
 use crate::{
@@ -31,11 +31,22 @@ pub(super) async fn write_events(link: Arc<Link>, node_name: String, mut events:
     let client = client(link);
     let reporter = Reporter { controller: CONTROLLER.to_owned(), instance: Some(node_name) };
     let recorder = Recorder::new(client.clone(), reporter);
+    let mut has_warned = false;
     while let Some(event) = events.recv().await {
-        if let Err(error) = write(&client, &recorder, &event).await {
-            debug!(object = %event.object, reason = event.reason.word(), error = %Report(&error), "failed to write an Event");
+        let Err(error) = write(&client, &recorder, &event).await else { continue };
+        if is_forbidden(&error) && !std::mem::replace(&mut has_warned, true) {
+            warn!(
+                error = %Report(&error),
+                "Events can't be written, and the log has what they would say: give the agent's account the verbs create and patch \
+                 for events of events.k8s.io"
+            );
         }
+        debug!(object = %event.object, reason = event.reason.word(), error = %Report(&error), "failed to write an Event");
     }
+}
+
+fn is_forbidden(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if [401, 403].contains(&status.code))
 }
 
 /// Returns a client that uses the link's connections, but does not report results to the link.

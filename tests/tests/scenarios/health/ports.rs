@@ -7,7 +7,7 @@ use std::{
 
 use harness::{
     lab::LogLine,
-    objects::{Cluster, lab_node, service_cidr},
+    objects::{Cluster, lab_node, service, service_cidr},
     scene::{Origin, SERVICE_CIDRS, Scene, Setup, WAIT_LIMIT, dual, slices, until},
 };
 use serde_json::{Value, json};
@@ -55,6 +55,31 @@ fn s32_load_balancers_and_the_kubelet_learn_of_node_and_agent() {
     assert_eq!(page(&scene, "127.0.0.1", METRICS, "/proxyMode").unwrap(), (200, "ebpf".to_owned()));
     let elsewhere = scene.node.addresses()[0].to_string();
     assert!(page(&scene, &elsewhere, METRICS, "/metrics").is_err(), "metrics are for the node itself");
+}
+
+#[test]
+fn s32_a_full_map_is_told_in_the_body_and_by_a_metric_while_the_node_stays_healthy() {
+    let mut scene = Setup::new("hz-full").backends(1).args(["--max-slots", "1"]).build();
+    // The numbers of degraded parts: by the body of `/healthz`, and by the metric. Such a node still responds 200.
+    let degraded = |scene: &Scene| {
+        let (code, body) = health(scene, "/healthz").unwrap();
+        assert_eq!((code, &body["healthy"]), (200, &json!(true)), "{body}");
+        let parts = body["degraded"].as_array().into_iter().flatten();
+        let named = parts.filter(|part| part["error"].as_str().is_some_and(|error| error.contains("--max-slots")));
+        let (_, metrics) = page(scene, "127.0.0.1", METRICS, "/metrics").unwrap();
+        let metric = metrics.lines().find_map(|line| line.strip_prefix("waggle_degraded ")).unwrap().to_owned();
+        (named.map(|part| part["parts"].as_u64().unwrap()).sum::<u64>(), metric)
+    };
+    for number in [1, 2] {
+        let name = format!("web{number}");
+        scene.put(&service(&name).cluster_ip(&format!("10.96.0.{number}")).port(80, 8080).build());
+        scene.endpoints(&name, port, &[scene.pod(1)]);
+    }
+    scene.start();
+    until("a Service lacks its slot", || degraded(&scene) == (1, "1".to_owned()));
+    scene.remove("web1");
+    until("the other one gets it", || degraded(&scene) == (0, "0".to_owned()));
+    assert!(scene.from_pod.tcp("10.96.0.2:80").is_ok());
 }
 
 #[test]

@@ -33,7 +33,7 @@ fn s32_health_is_that_of_livez_and_degraded_is_in_between() {
     let now = Instant::now();
     let healthy = serving(now);
     assert_eq!(report(&healthy, Observed::default(), now).health, Health::Healthy);
-    let full = Refused { parts: 3, first: "shop/web".to_owned() };
+    let full = Refused { parts: 3, first: "shop/web".to_owned(), is_service: true };
     let error = "SERVICES is full; start waggle with a larger --max-services".to_owned();
     let degraded = Status { refused: Arc::new([(error.clone(), full)].into()), ..healthy.clone() };
     let shown = report(&degraded, Observed::default(), now);
