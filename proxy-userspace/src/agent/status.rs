@@ -181,6 +181,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn changes_are_queued_when_they_arrive_and_not_when_they_are_in_force() {
+        let mut status = Status::new();
+        let time = SystemTime::UNIX_EPOCH + Duration::from_secs(7);
+        status.count(BTreeMap::new(), time);
+        assert_eq!((status.queued, status.applied), (None, None), "the end of a list changes nothing");
+        status.count(BTreeMap::from([(Kind::Service, 2)]), time);
+        assert_eq!((status.queued, status.applied), (Some(time), None));
+    }
+
+    #[test]
     fn n13_writes_that_fail_for_long_are_unhealthy_and_a_full_map_is_not() {
         let start = Instant::now();
         let full = Refused { parts: 3, first: "shop/web".to_owned(), is_service: true };

@@ -7,10 +7,12 @@ use std::{
     net::{SocketAddr, TcpListener, TcpStream},
     os::unix::fs::symlink,
     path::PathBuf,
+    process::Command,
     time::Duration,
 };
 
 use harness::{
+    agents::built,
     lab::{LogLine, Source, Waggle, scratch},
     scene::{Origin, Scene, Setup, WAIT_LIMIT, cluster_ips, dual, until},
 };
@@ -241,4 +243,18 @@ fn people_read_once_why_an_agent_ends_whatever_its_level() {
     let ends: Vec<_> = lines.iter().filter(|line| line.text.contains(END)).collect();
     let [end] = ends.as_slice() else { panic!("{ends:?}") };
     assert!(end.text.contains("ERROR") && end.text.contains("the agent ends error="), "{}", end.text);
+}
+
+#[test]
+fn an_error_before_the_configuration_is_known_is_a_line_of_the_json_log() {
+    for (arguments, wanted) in [
+        (["--config", "/nonexistent/config.conf"], "read the configuration file /nonexistent/config.conf"),
+        (["--log-level", "a=b=c"], "use --log-level \"a=b=c\": give off, error"),
+    ] {
+        let output = Command::new(built()).args(["run", "--log-format", "json"]).args(arguments).output().unwrap();
+        let text = String::from_utf8(output.stderr).unwrap();
+        let line: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
+        assert!(line["error"].as_str().is_some_and(|error| error.starts_with(wanted)), "{text}");
+        assert_eq!((&line["level"], output.status.code()), (&Value::from("ERROR"), Some(1)));
+    }
 }

@@ -78,6 +78,8 @@ fn s16_metrics_say_how_many_service_ports_have_no_endpoint_here() {
         }
     };
     assert_eq!(counts(&scene), [0, 0], "there is none anywhere");
+    let time = |name: &str| metrics(&scene)[&format!("kubeproxy_sync_proxy_rules_last_{name}_seconds")];
+    assert!(time("timestamp") > 0 && time("queued_timestamp") > 0);
     put(&scene, "elsewhere");
     until("there is one elsewhere", || counts(&scene) == [1, 1]);
     put(&scene, scene.node.name());
