@@ -16,8 +16,8 @@ use crate::{
 };
 
 /// Passes the table to the macro `$receiver`. Each line has documentation, name, type with key and value, default number of
-/// entries, what determines that number, which side writes it, and the version that introduced the map's layout and the meaning of its
-/// contents.
+/// entries, what determines that number, which side writes it, and the version that introduced the map's layout and the meaning
+/// of its contents.
 #[macro_export]
 macro_rules! for_each_map {
     ($receiver:ident) => {

@@ -83,8 +83,8 @@ fn run_agent(args: RunArgs) -> anyhow::Result<()> {
     result
 }
 
-/// Starts a log for the error that ends the agent before it has its configuration, if that log is read by programs. `config` is what
-/// is known until then.
+/// Starts a log for the error that ends the agent before it has its configuration, if that log is read by programs. `config` is
+/// what is known until then.
 fn start_early_log(config: &LogConfig) {
     if config.format == LogFormat::Json {
         let config = LogConfig { level: "info".to_owned(), ..config.clone() };

@@ -25,8 +25,8 @@ pub struct Diagnostics {
 }
 
 impl Diagnostics {
-    /// Replaces the diagnostics of `object`, which belongs to `service` if it is an EndpointSlice. Returns those that it did not have
-    /// before.
+    /// Replaces the diagnostics of `object`, which belongs to `service` if it is an EndpointSlice. Returns those that it did not
+    /// have before.
     pub fn replace(
         &mut self,
         object: &ObjectRef,

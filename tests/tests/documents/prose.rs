@@ -48,6 +48,10 @@ const OTHERS: &[(&str, Runner)] = &[
         ),
     ),
     (
+        "kubectl -n kube-system rollout restart daemonset/kube-proxy",
+        No("the cluster of the tests runs kube-proxy as a process of the node"),
+    ),
+    (
         "kubectl waggle --node NODE get services",
         No("the command of deploy/README.md, which a scenario types, for all namespaces"),
     ),

@@ -1,4 +1,4 @@
-//! Random Services over a small set of addresses, so that packets note_sent them often.
+//! Random Services over a small set of addresses, so that packets meet them often.
 
 use fastrand::Rng;
 use harness::{

@@ -76,6 +76,7 @@ fn s32_a_full_map_is_told_in_the_body_and_by_a_metric_while_the_node_stays_healt
         scene.endpoints(&name, port, &[scene.pod(1)]);
     }
     scene.start();
+    until("healthy", || code(&scene, "/healthz") == Some(200));
     until("a Service lacks its slot", || degraded(&scene) == (1, "1".to_owned()));
     scene.remove("web1");
     until("the other one gets it", || degraded(&scene) == (0, "0".to_owned()));

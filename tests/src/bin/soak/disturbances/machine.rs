@@ -55,8 +55,8 @@ pub fn address_flap(node: &mut Node<'_>) {
     }
 }
 
-/// A firewall that tracks connections, and a table that translates addresses, as kube-proxy or a network plugin has them. The kernel
-/// tracks connections, and translates, only while there are such rules.
+/// A firewall that tracks connections, and a table that translates addresses, as kube-proxy or a network plugin has them. The
+/// kernel tracks connections, and translates, only while there are such rules.
 const RULES: &str = "
 table inet firewall {
     chain input { type filter hook input priority filter; policy accept; ct state established,related accept; }
