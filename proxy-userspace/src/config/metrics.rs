@@ -3,7 +3,7 @@
 /// The most objects that have metric series of their own. The rest is left out; a further series says how many that are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MetricsConfig {
-    /// Service ports; one of both families counts twice.
+    /// Service ports; a dual-stack port counts twice.
     pub services: usize,
     /// Backends.
     pub backends: usize,

@@ -223,7 +223,7 @@ impl<H: DeviceHooks, M: Entries<u32, Device>> Devices<H, M> {
         let outcome = self.outcome(target, xdp, refused);
         self.set_flags(target, &outcome)?;
         self.put(ingress, target)?;
-        // TC serves already what an earlier agent's XDP no longer serves after this.
+        // TC already serves the packets that an earlier agent's XDP program stops serving here.
         self.remove(link.index, |hook| ![Some(egress), Some(ingress), xdp].contains(&Some(hook)))?;
         Ok(outcome)
     }

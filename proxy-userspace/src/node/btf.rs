@@ -1,5 +1,5 @@
-//! Where the running kernel has the fields of its structs, from its BTF (Documentation/bpf/btf.rst). aya reads BTF, but shows no
-//! fields of it.
+//! Finds the offsets of struct fields in the running kernel's BTF (Documentation/bpf/btf.rst). aya reads BTF, but does not expose
+//! fields.
 
 use std::{fs, io, path::Path};
 

@@ -80,7 +80,7 @@ pub fn missing_for_copies() -> Option<Missing> {
     missing_of(&[bpf, network, helpers, need(OPEN_BY_ID, "open the attached programs by their ids")])
 }
 
-/// Whether the process may ask the kernel for rules of firewalls and for programs on hooks.
+/// Whether the process may list firewall rules and the programs on hooks.
 pub fn can_look_at_network() -> bool {
     caps::has_cap(None, CapSet::Effective, Capability::CAP_NET_ADMIN).unwrap_or(false)
 }

@@ -1,6 +1,6 @@
 //! `/labels`: the labels of the Services that the agent serves, as one JSON document. `waggle get` and `waggle top` ask for it
 //! where they select by labels or show them, since the maps have none. They ask again and again: the entity tag (RFC 9110, 8.8.3)
-//! of the labels that they have spares both sides the document while nothing changes.
+//! of the labels that they have avoids sending the document again while nothing changes.
 
 use std::collections::BTreeMap;
 
@@ -82,7 +82,7 @@ impl LabelPage {
     fn make(&self, services: Option<&ServiceLabels>) -> Bytes {
         // Serializing can't fail: all keys are strings.
         let body = serde_json::to_vec(&Body { instance: &self.instance, services }).unwrap_or_default();
-        // The document may be kept: without the room that it has grown into.
+        // The body may be kept for long, so the vector's spare capacity is dropped.
         body.into_boxed_slice().into()
     }
 }

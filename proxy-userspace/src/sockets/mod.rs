@@ -70,7 +70,7 @@ pub fn start(
 
 impl Sockets {
     fn destroy_stale(&self, targets: &BTreeSet<SocketAddr>, stale: &Stale) {
-        // After this, no connect can choose one of the targets any more: each has ended that read the lists before.
+        // After this, no connect() can choose one of the targets: every program run that read the old lists has ended.
         if let Err(error) = bpf::grace_period() {
             debug!(error = %Report(&error), "no grace period on this kernel");
         }

@@ -43,11 +43,11 @@ pub(super) struct Remaining<'a> {
 
 #[derive(Debug)]
 enum Cause<'a> {
-    /// The kernel has refused to end so many.
+    /// The kernel has refused to destroy this many.
     Refused(usize),
     /// They may be in network namespaces that could not be searched: at most so many sockets, in so many namespaces.
     Unreachable(usize, usize),
-    /// Ending sockets has failed; there may be so many.
+    /// Destroying sockets has failed; this many may be left.
     Failed(usize, &'a DestroyError),
 }
 

@@ -1,4 +1,4 @@
-//! Loads the eBPF object a second time, for a process that runs its programs on made packets. The copy shares the pinned maps that
+//! Loads the eBPF object a second time, for a process that runs its programs on test packets. The copy shares the pinned maps that
 //! only the agent writes, and has maps of its own in place of all others: its programs change no state of the instance, and report
 //! nothing to a running monitor.
 
@@ -122,7 +122,7 @@ mod tests {
         assert!(
             ["COUNTERS", "AFFINITY", "EMBRYONIC_IPV4", "SNAT_PORTS", "SCRATCH", "TC_STAGES"].map(private) == [true; 6]
         );
-        // Else a running monitor would report made packets.
+        // Otherwise a running monitor would report test packets.
         assert!(["EVENTS", "MONITOR", "MONITORED_SERVICES"].map(private) == [true; 3]);
         assert!(["SERVICES", "SLOTS", "BACKENDS", "NETWORKS", "DEVICES", "SUCCESSION"].map(private) == [false; 6]);
     }

@@ -52,7 +52,7 @@ fn holds(map: &MapSpec) -> &'static str {
     doc.split_once(". ").map_or(doc.trim_end_matches('.'), |(first, _)| first)
 }
 
-/// Returns the filter, for jq, that leaves out elements of an array which nothing uses. Other maps have none, and need no filter.
+/// Returns the jq filter that leaves out an array's unused elements; `None` for other maps, which need no filter.
 fn filter(map: &MapSpec) -> Option<&'static str> {
     let is_array = matches!(map.kind, MapKind::Array | MapKind::MappedArray);
     match map.name {

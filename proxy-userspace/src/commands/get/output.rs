@@ -58,7 +58,7 @@ pub trait Row: Serialize {
         None
     }
 
-    /// Returns what makes two rows equal for `--watch`: everything but what passes with time alone.
+    /// Returns the content by which `--watch` compares rows: all but values that change merely because time passes.
     fn watched(&self) -> Result<String, serde_json::Error> {
         serde_json::to_string(self)
     }

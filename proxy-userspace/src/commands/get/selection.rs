@@ -51,7 +51,7 @@ impl Selection {
         Ok((rows, found))
     }
 
-    /// Returns the rows whose fields fulfil the conditions, in their order. Rows that are equal in it stay in the order they had.
+    /// Returns the rows whose fields fulfil the conditions, sorted as asked for. The sort is stable.
     fn by_fields<R: Row>(&self, rows: Vec<R>) -> Result<Vec<R>, serde_json::Error> {
         let mut selected = Vec::new();
         for row in rows {

@@ -78,8 +78,8 @@ pub(super) fn find(instance: &str) -> Result<(), InspectError> {
     find_in(Path::new(PIN_ROOT), instance, host::find_bpffs)
 }
 
-/// Checks that an instance exists in a folder. `find_bpffs` is asked where it does not: without a BPF file system there would be
-/// none in any case.
+/// Checks that an instance exists in a folder. If it does not, `find_bpffs` tells whether that is because no BPF file system is
+/// mounted.
 pub(super) fn find_in(
     root: &Path,
     instance: &str,

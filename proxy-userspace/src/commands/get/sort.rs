@@ -27,7 +27,7 @@ pub(super) enum SortKey {
 }
 
 impl SortBy {
-    /// Takes FIELD, .FIELD, {FIELD} or {.FIELD}: a JSONPath, as kubectl takes it, of one field, which has the name that JSON has.
+    /// Takes FIELD, .FIELD, {FIELD} or {.FIELD}: kubectl's JSONPath for one field, by its name in the JSON output.
     pub fn new(text: &str) -> Self {
         Self { text: text.to_owned() }
     }

@@ -1,6 +1,6 @@
 //! When to look at the maps while nothing happens.
 
-/// Lets looks be skipped while nothing happens, as they are most of what an agent at rest does.
+/// Skips looks at the maps while nothing happens, since they are most of the work of an idle agent.
 #[derive(Debug, Default)]
 pub(super) struct LookPacer {
     /// The number of the agent's plan, and the sum of what the programs had counted, at the last look.
@@ -9,7 +9,7 @@ pub(super) struct LookPacer {
 }
 
 impl LookPacer {
-    /// How many looks are skipped at most: notes of foreign flows are counted nowhere.
+    /// The most looks skipped in a row: entries for foreign flows change none of the counters.
     const MAX_SKIPPED: u32 = 9;
 
     /// Whether a look is due, by the number of the agent's plan and the sum of what the programs have counted; `None` if that

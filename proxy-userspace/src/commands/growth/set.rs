@@ -41,7 +41,7 @@ pub struct SetConfig {
     pub programs: LoadedPrograms,
     /// Where hooks that lack their programs are published.
     pub missing: Missing,
-    /// What keeps the sockets that stay connected to backends that are gone.
+    /// Where sockets that stay connected to removed backends are reported.
     pub stale: Stale,
     /// Whether connected UDP sockets are destroyed when their backend is gone.
     pub udp_termination: bool,

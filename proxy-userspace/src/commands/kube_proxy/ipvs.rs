@@ -115,7 +115,7 @@ fn own_servers(text: &str, own: &Own) -> BTreeSet<Server> {
 /// Counts the connections through `own` servers: established ones of TCP, and all of UDP and SCTP.
 fn open_connections(text: &str, own: &BTreeSet<Server>) -> usize {
     let is_open = |line: &&str| match line.split_whitespace().collect::<Vec<_>>()[..] {
-        // Of the port 0 is what session affinity remembers of a client: no connection.
+        // Client port 0 is a persistence template (session affinity), not a connection.
         [_, _, "0000", ..] => false,
         [protocol, _, _, address, port, _, _, state, ..] => {
             server(protocol, address, port).is_some_and(|server| own.contains(&server))

@@ -14,7 +14,7 @@ pub(super) const MASQUERADE: &str = "KUBE-POSTROUTING";
 /// The iptables tables that have kube-proxy's chains.
 const TABLES: [&str; 3] = ["nat", "filter", "mangle"];
 
-/// Chains that the kernel's own chains jump to.
+/// Chains that built-in chains jump to.
 const ENTRIES: [&str; 9] = [
     "KUBE-SERVICES",
     "KUBE-EXTERNAL-SERVICES",
@@ -72,7 +72,7 @@ pub(super) fn is_chain(table: &str, chain: &str) -> bool {
     TABLES.contains(&table) && (is_entry(chain) || INNER.contains(&chain) || PREFIXES.iter().any(of_service))
 }
 
-/// True if the kernel's own chains jump to this chain of kube-proxy.
+/// True if built-in chains jump to this chain of kube-proxy.
 pub(super) fn is_entry(chain: &str) -> bool {
     ENTRIES.contains(&chain)
 }

@@ -47,7 +47,7 @@ pub struct EventRow {
 }
 
 impl EventRow {
-    /// Returns an event as it is shown. `time` is the event's, on the wall.
+    /// Returns an event as it is shown. `time` is the event's wall-clock time.
     pub fn new(event: &Event, time: Time, service: Option<Name>, device: Option<String>) -> Self {
         let kind = EventKind::from_number(event.kind);
         let is_call = event.hook == EventHook::Socket as u8;

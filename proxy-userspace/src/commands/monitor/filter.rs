@@ -26,7 +26,7 @@ pub fn monitor(args: &MonitorArgs, by_service: bool, process: u32) -> Monitor {
     }
 }
 
-/// Returns the Services whose events are wanted; `None` if the events of every Service are, and those of none.
+/// Returns the Services whose events are wanted; `None` if all events are, also those of no Service.
 pub fn services(args: &MonitorArgs) -> Result<Option<ServiceFilter>, OtherNamespace> {
     ServiceFilter::new(&args.services, args.namespace.as_deref())
 }

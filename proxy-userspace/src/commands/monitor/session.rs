@@ -59,7 +59,7 @@ struct Maps {
 }
 
 impl Maps {
-    /// Opens the maps. Leaves out what an earlier monitor has not read.
+    /// Opens the maps. Skips events that an earlier monitor has left unread.
     fn open(folder: &PinFolder, wanted: Monitor, services: Option<ServiceFilter>) -> Result<Self, MonitorError> {
         let mut ring: RingBuf<MapData> = open(folder, "EVENTS")?;
         while ring.next().is_some() {}
@@ -71,7 +71,7 @@ impl Maps {
 }
 
 impl Session {
-    /// Begins to want events. Fails if the instance or a Service that is asked for isn't there, or if another monitor runs.
+    /// Switches events on. Fails if the instance or a Service that is asked for isn't there, or if another monitor runs.
     pub fn start(args: &MonitorArgs) -> Result<Self, MonitorError> {
         let instance = args.instance.instance.clone();
         let services = services(args)?;
@@ -111,7 +111,7 @@ impl Session {
         take(ring.get_mut(), names)
     }
 
-    /// Wants events for another while, from the maps that are pinned now. An agent may be replacing them: then the next renewal
+    /// Renews the lease in the maps that are pinned now. An agent may be replacing them: then the next renewal
     /// finds the new ones.
     pub fn renew(&mut self) -> Result<(), MonitorError> {
         match self.try_renew() {
@@ -172,7 +172,7 @@ fn lock(folder: &PinFolder, instance: &str) -> Result<File, MonitorError> {
     }
 }
 
-/// The difference between the clock on the wall and the kernel's monotonic one.
+/// The offset of the wall clock from the kernel's monotonic clock.
 struct Clock {
     wall: Duration,
     monotonic: Duration,
@@ -184,7 +184,7 @@ impl Clock {
         Ok(Self { wall, monotonic: switch::now()? })
     }
 
-    /// Returns the time on the wall at a time of the monotonic clock, ns.
+    /// Converts a time of the monotonic clock, ns, to wall-clock time.
     fn at(&self, nanoseconds: u64) -> Time {
         let ago = self.monotonic.saturating_sub(Duration::from_nanos(nanoseconds));
         let at = self.wall.saturating_sub(ago);

@@ -14,7 +14,7 @@ use crate::{
     node::bpf::MappedArray,
 };
 
-/// How long events are wanted after the last renewal: as long as a monitor that was killed costs something.
+/// How long events are reported after the last renewal, and so how long a killed monitor still costs CPU time.
 const LEASE: Duration = Duration::from_secs(5);
 
 const MONITOR: &str = "MONITOR";
@@ -76,7 +76,7 @@ impl Drop for Switch {
     }
 }
 
-/// Returns the id of the process that the monitor which runs has noted; 0 if none has.
+/// Returns the process id that the running monitor has noted; 0 if there is none.
 pub fn process(folder: &PinFolder) -> u32 {
     let map: Result<Array<MapData, Monitor>, _> = open(folder, MONITOR);
     map.ok().and_then(|map| map.get(&0, 0).ok()).map_or(0, |monitor| monitor.process)

@@ -29,9 +29,9 @@ use crate::{
 
 /// How old a look may be. The page asks once a second, and somewhat early at times.
 const PERIOD: Duration = Duration::from_millis(900);
-/// How many times as long as reading took no new look is made.
+/// After a look, no new one is made for this many times as long as reading took.
 const REST: u32 = 9;
-/// After how long without a look the history begins again, and after how long the last look is forgotten.
+/// If no look is made for this long, the last look is dropped and the history starts over.
 const GAP: Duration = Duration::from_secs(15);
 /// The most flows of a service port that are read.
 const MOST_FLOWS: usize = 20_000;

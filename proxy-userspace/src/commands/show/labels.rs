@@ -56,7 +56,7 @@ impl LabelSource {
         Ok(())
     }
 
-    /// Requests them again. While it does not say, as when it restarts, the last labels count, with a note.
+    /// Requests the labels again. While the agent does not answer, as during a restart, the last labels stay in use, with a note.
     pub(super) fn fetch_again(&mut self, args: &GetArgs) {
         let answer = self.fetch(args);
         if let Err(error) = &answer

@@ -29,9 +29,9 @@ use crate::{
 const PERIOD: Duration = Duration::from_secs(1);
 /// How long to wait before a look is repeated, because maps were being replaced.
 const PAUSE: Duration = Duration::from_millis(50);
-/// How often the first look is made: for a second, so that what is wrong is said soon.
+/// How often the first look is tried: for a second, so that an error is reported soon.
 const FIRST_TRIES: u32 = 20;
-/// How often a later look is made: for ten seconds, since an agent or a clean-up may be slow.
+/// How often a later look is tried: for ten seconds, since an agent or a clean-up may be slow.
 const TRIES: u32 = 200;
 
 /// Prints a completion script.
@@ -73,7 +73,7 @@ fn show<R: Row + Clone>(args: &GetArgs, read: impl Fn() -> Result<Vec<R>, Inspec
     let look = |tries| read_consistently(tries, || Pins::read(&folder), &read, || thread::sleep(PAUSE));
     let mut labels = LabelSource::default();
     // The agent takes a Service's labels before it writes the maps, and forgets them before it removes the Service from the maps.
-    // So a row without labels is one of a Service that goes.
+    // So a row without labels belongs to a Service that is being removed.
     let rows = look(FIRST_TRIES)?;
     labels.fetch(args)?;
     let (rows, found) = select(args, &selection, rows, &labels)?;

@@ -1,4 +1,4 @@
-//! `waggle status`: how well an instance is, on one screen. A running agent says it over HTTP; without one, the pinned maps and
+//! `waggle status`: the state of an instance, on one screen. A running agent reports it over HTTP; without one, the pinned maps and
 //! hooks say what is served. Changes nothing.
 
 mod pinned;

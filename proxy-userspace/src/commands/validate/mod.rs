@@ -1,4 +1,4 @@
-//! `waggle validate`: says what an agent would refuse of manifests, and how much it would serve. It reads and judges them by the
+//! `waggle validate`: reports what in manifests an agent would refuse, and how much it would serve. It reads them with the
 //! code of `waggle run --manifests`, but needs no privileges and changes nothing. What depends on the machine (its addresses,
 //! what it has allocated before) is left out.
 

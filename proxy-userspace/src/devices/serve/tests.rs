@@ -183,7 +183,7 @@ fn s31_a_device_that_is_removed_while_it_is_served_is_no_news() {
     world.hooks.gone.borrow_mut().clear();
     assert_eq!(world.look(&wanted), [2, 3].into());
 
-    // Their programs go with them, but the pins are in the way of none.
+    // The programs are gone with the devices, and that their pins are left over is not logged as an error.
     world.hooks.gone.borrow_mut().extend([2, 3]);
     let levels = logged(|| world.devices.reconcile(BTreeMap::new()).unwrap());
     assert!(levels.iter().all(|level| *level > tracing::Level::INFO), "{levels:?}");

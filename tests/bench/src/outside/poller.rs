@@ -1,4 +1,4 @@
-//! Gives the polling of a device to a kernel thread on a processor of its own. So the time that the thread runs is the
+//! Moves the NAPI polling of a device to a kernel thread on a processor of its own. So the time that the thread runs is the
 //! cost of the device's packets.
 
 use std::{collections::BTreeSet, fs, process::Command, time::Duration};
@@ -51,7 +51,7 @@ pub fn put_first(id: Pid, rank: u8) -> Result<()> {
     Ok(())
 }
 
-/// Makes a thread poll `device`, or lets it be polled as usual, by softirqs.
+/// Turns threaded NAPI of `device` on or off. While it is off, softirqs poll the device.
 pub fn set_threaded(netns: &Netns, device: &str, threaded: bool) -> Result<()> {
     let write = format!("echo {} > /sys/class/net/{device}/threaded", u8::from(threaded));
     // `ip netns exec` mounts the /sys of that namespace.

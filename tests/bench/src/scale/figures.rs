@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::Size;
 use crate::{figures::rounded, stats::quantile};
 
-/// How many times the shortest the longest processor time of a change may be.
+/// The largest allowed ratio of the longest to the shortest processor time of a change.
 pub const ALLOWED_RATIO: f64 = 1.2;
 
 /// The mean processor time of a change in a block of changes, and in the block of the reference that followed it.

@@ -32,7 +32,7 @@ pub fn program() -> Result<OsString> {
 }
 
 /// Helm adopts the agents that kustomize has installed, updates them, goes back, and removes them. Then kustomize installs them
-/// again. Clients notice none of it, since programs and maps serve on without agents.
+/// again. Clients notice none of it, since programs and maps keep serving without agents.
 pub fn helm_installs_updates_and_removes_the_agents_under_load(cluster: &Cluster) -> Result<()> {
     needs_waggle(cluster)?;
     let terminal = Terminal::new(cluster)?;

@@ -23,7 +23,7 @@ use crate::{command, folders, proxy};
 const ARGUMENTS: &str = "args: [run, ";
 
 /// The agents are removed, installed, updated and set back by the commands of the pages. Clients notice none of it, since programs
-/// and maps serve on without agents.
+/// and maps keep serving without agents.
 pub fn kubectl_installs_updates_and_removes_the_agents_under_load(cluster: &Cluster) -> Result<()> {
     needs_waggle(cluster)?;
     let load = exposed_under_load(cluster, 3)?;
@@ -40,7 +40,7 @@ fn by_kubectl(cluster: &Cluster) -> Result<()> {
     let terminal = Terminal::within(cluster, &folder)?;
     let [remove] = Page::Deploy.commands("Upgrade and removal", "kubectl delete -k deploy --")?;
     terminal.run(&remove)?;
-    // The cluster's own overlay has made it, and `deploy/` has it not.
+    // The cluster's own overlay has created it; `deploy/` does not contain it.
     terminal.run("kubectl -n kube-system delete configmap/waggle-api-server")?;
     install(&terminal)?;
     cluster.backends("client", "http://web", 3)?;

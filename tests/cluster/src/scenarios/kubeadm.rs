@@ -16,7 +16,7 @@ use crate::{certificates, folders, kubectl, proxy};
 const SYSTEM: &str = "--namespace=kube-system";
 
 /// kubeadm installs kube-proxy, whose DaemonSet goes and whose ConfigMap stays, as the pages say. The agents start with that
-/// ConfigMap as it is, and serve on: those that Helm installs, and those of `deploy/overlays/kubeadm`.
+/// ConfigMap as it is, and keep serving: those that Helm installs, and those of `deploy/overlays/kubeadm`.
 pub fn kubeadms_config_map_configures_the_agents(cluster: &Cluster) -> Result<()> {
     needs_waggle(cluster)?;
     let terminal = Terminal::new(cluster)?;

@@ -46,7 +46,7 @@ pub fn kube_proxy_and_waggle_take_over_from_each_other_under_load(cluster: &Clus
     for (host, before) in hosts().zip(before) {
         let after = rules(host)?;
         let lacks = before.iter().find(|rule| !after.contains(rule));
-        // The kubelet looks after its own meanwhile.
+        // The kubelet maintains its own chains meanwhile.
         let is_left = |rule: &&String| !before.contains(rule) && !rule.contains("KUBE-FIREWALL");
         let left = after.iter().find(is_left);
         ensure!(lacks.is_none() && left.is_none(), "{} lacks {lacks:?}, has {left:?}", host.name());

@@ -6,7 +6,7 @@ use crate::{
     commands::get::InspectError, maps::MapsError, node::capabilities::Missing, succession::private_copy::CopyError,
 };
 
-/// Why the loaded programs are not run on a made packet.
+/// Why the loaded programs are not run on a synthetic packet.
 #[derive(Debug, thiserror::Error)]
 pub enum NotRun {
     /// The process may not load programs.

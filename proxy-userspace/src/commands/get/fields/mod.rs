@@ -45,7 +45,7 @@ pub enum FieldError {
         /// The fields that the rows have.
         known: Vec<&'static str>,
     },
-    /// The field is compared with a number, and is none.
+    /// The field is compared with a number, but is not a number.
     #[error("select {kind} by {field:?}: `<` and `>` are for numbers, {}", numbers(.known))]
     NotANumber {
         /// What the rows are.

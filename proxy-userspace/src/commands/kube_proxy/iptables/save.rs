@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Table {
     pub name: String,
-    /// Chains by name; the value is true for user-defined chains. The kernel's own chains have policies.
+    /// Chains by name; the value is true for user-defined chains. Only built-in chains have policies.
     pub chains: BTreeMap<String, bool>,
     pub rules: Vec<Rule>,
 }

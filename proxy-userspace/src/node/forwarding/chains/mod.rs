@@ -42,7 +42,7 @@ const NFTA_RULE_CHAIN: u16 = 2;
 const FORWARD: u32 = 2;
 const DROP: u32 = 0;
 
-/// How long chains are not read again, as a multiple of the time that reading them took. So reading takes at most a
+/// After a read, chains are not read again for this many times as long as the read took. So reading takes at most a
 /// fiftieth of the time on a node whose rules change all the time, however many rules there are.
 const REST: u32 = 50;
 
