@@ -77,9 +77,9 @@ fn s32_a_full_map_is_told_in_the_body_and_by_a_metric_while_the_node_stays_healt
     }
     scene.start();
     until("healthy", || code(&scene, "/healthz") == Some(200));
-    until("a Service lacks its slot", || degraded(&scene) == (1, "1".to_owned()));
+    until("a Service lacks its slot", || degraded(&scene) == (1, "1.0".to_owned()));
     scene.remove("web1");
-    until("the other one gets it", || degraded(&scene) == (0, "0".to_owned()));
+    until("the other one gets it", || degraded(&scene) == (0, "0.0".to_owned()));
     assert!(scene.from_pod.tcp("10.96.0.2:80").is_ok());
 }
 

@@ -145,7 +145,10 @@ fn check_without_root_says_what_it_could_not_see() {
     let scene = Setup::new("check-user").build();
     // The folder of the built program may be closed to others.
     let program = scratch("check");
-    fs::copy(find_program("waggle", "WAGGLE_BIN").unwrap(), &program).unwrap();
+    // Copied by a process of its own. Had this one the copy open for writing, a child that another thread forks meanwhile would
+    // inherit that until it execs, and the kernel runs no file that is open for writing (ETXTBSY).
+    let copied = Command::new("cp").arg(find_program("waggle", "WAGGLE_BIN").unwrap()).arg(&program).status().unwrap();
+    assert!(copied.success());
     fs::set_permissions(&program, Permissions::from_mode(0o755)).unwrap();
     let mut command = Command::new(&program);
     command.uid(USER).gid(USER);
